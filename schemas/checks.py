@@ -1,0 +1,154 @@
+"""What both encodings ask of a span: is it wanted, can it be named, is it of a sane size."""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Generic, TypeVar
+
+import re2  # type: ignore[import-untyped]  # it has no stubs
+
+from .errors import Undecodable
+from .limits import Limits
+from .reasons import DeadLetterReason
+from .tracestate import RANDOMNESS_BITS, randomness
+
+NO_TRACE_ID = bytes(16)
+NO_SPAN_ID = bytes(8)
+
+_RANDOM_BYTES = RANDOMNESS_BITS // 8
+
+MarkerSearch = Callable[[bytes], re.Match[bytes] | None]
+
+T = TypeVar("T")
+
+
+class ReadOnce(Generic[T]):
+    """A part that many spans share, read when the first of them needs it.
+
+    A failure is remembered as well: up to 20,000 spans of one message may ask.
+    """
+
+    __slots__ = ("_failure", "_read", "_value")
+
+    def __init__(self, read: Callable[[], T]) -> None:
+        self._read = read
+        self._value: T | None = None
+        self._failure: Undecodable | None = None
+
+    def get(self) -> T:
+        """The part.
+
+        Raises:
+            Undecodable: It cannot be read.
+        """
+        if self._value is not None:
+            return self._value
+        if self._failure is None:
+            try:
+                self._value = self._read()
+            except Undecodable as error:
+                self._failure = error
+            else:
+                return self._value
+        # A new one each time: a raised exception gathers a traceback entry with every raise.
+        raise Undecodable(self._failure.reason, self._failure.detail)
+
+
+@lru_cache(maxsize=8)
+def marker_search(markers: tuple[bytes, ...]) -> MarkerSearch:
+    """A search for any of the markers; the match is the marker that was found.
+
+    RE2 looks for all of them in one pass: a quarter of the price of one `in` for each, on a span
+    that holds none.
+    """
+    if not markers:
+        return lambda _: None
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.never_capture = True
+    pattern = b"|".join(re.escape(marker) for marker in markers)
+    search: MarkerSearch = re2.compile(pattern, options).search
+    return search
+
+
+def is_kept(trace_id: bytes, trace_state: str, threshold: int) -> bool:
+    """Whether sampling keeps a span; one without a valid trace id is kept, to be reported."""
+    if len(trace_id) != len(NO_TRACE_ID) or trace_id == NO_TRACE_ID:
+        return True
+    if "rv:" in trace_state:
+        return randomness(trace_id.hex(), trace_state) >= threshold
+    return int.from_bytes(trace_id[-_RANDOM_BYTES:], "big") >= threshold
+
+
+def kept_indexes(trace_ids: Sequence[bytes], threshold: int) -> list[int]:
+    """Where in a list of valid trace ids those stand that sampling keeps, without tracestates.
+
+    The first random byte of all ids at once leaves few to compare: 4 instead of 14 µs for 100.
+    """
+    if threshold >= 1 << RANDOMNESS_BITS:
+        return []
+    bound = threshold.to_bytes(_RANDOM_BYTES, "big")
+    first_bytes = b"".join(trace_ids)[len(NO_TRACE_ID) - _RANDOM_BYTES :: len(NO_TRACE_ID)]
+    return [
+        found.start()
+        for found in _at_least(bound[0]).finditer(first_bytes)
+        if trace_ids[found.start()][-_RANDOM_BYTES:] >= bound
+    ]
+
+
+@lru_cache(maxsize=256)
+def _at_least(byte: int) -> re.Pattern[bytes]:
+    return re.compile(b"[\\x%02x-\\xff]" % byte)
+
+
+def valid_ids(trace_id: bytes, span_id: bytes) -> tuple[str, str]:
+    """Both ids as lower-case hex.
+
+    Raises:
+        Undecodable: `invalid_id`: one has another length than the specification's, or is zero.
+    """
+    trace_hex, span_hex = hex_id(trace_id, NO_TRACE_ID), hex_id(span_id, NO_SPAN_ID)
+    if trace_hex is None:
+        raise _invalid_id("trace", trace_id, len(NO_TRACE_ID))
+    if span_hex is None:
+        raise _invalid_id("span", span_id, len(NO_SPAN_ID))
+    return trace_hex, span_hex
+
+
+def hex_id(identifier: bytes, zero: bytes) -> str | None:
+    """An id as hex; None where it names nothing, being zero, absent or of a wrong length."""
+    return None if len(identifier) != len(zero) or identifier == zero else identifier.hex()
+
+
+def check_count(what: str, count: int, limits: Limits) -> None:
+    """Refuse a span that repeats something too often.
+
+    Raises:
+        Undecodable: `too_many`.
+    """
+    if count > limits.attributes_per_span:
+        raise Undecodable(
+            DeadLetterReason.TOO_MANY,
+            f"{count} {what} on one span; limits.attributes_per_span is "
+            f"{limits.attributes_per_span}",
+        )
+
+
+def check_levels(levels: int) -> None:
+    """Refuse another level of nesting where none is left.
+
+    Raises:
+        Undecodable: `too_deep`.
+    """
+    if levels <= 0:
+        raise too_deep("an attribute value")
+
+
+def too_deep(what: str) -> Undecodable:
+    """The error for values that are nested deeper than anyone reads."""
+    return Undecodable(DeadLetterReason.TOO_DEEP, f"{what} is nested too deeply")
+
+
+def _invalid_id(kind: str, identifier: bytes, size: int) -> Undecodable:
+    fault = "is zero" if len(identifier) == size else f"has {len(identifier)} bytes, not {size}"
+    return Undecodable(DeadLetterReason.INVALID_ID, f"{kind} id {fault}")

@@ -1,0 +1,398 @@
+"""What `assay.yaml` says, as frozen models; `config_file.py` reads the file into them.
+
+The models are the only source: `docs/generate.py` makes the reference page and the JSON Schema out
+of the types, the defaults and the docstring below each key.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+
+_AUTO_COMMIT = "offsets are committed by Assay itself, after the outcomes are acknowledged"
+_ACKNOWLEDGED = "an outcome counts as published only when every in-sync replica has it"
+_RUNS_CODE = "it runs or loads code that the config names"
+
+REFUSED_PROPERTIES = {
+    "bootstrap.servers": "use kafka.bootstrap_servers",
+    "metadata.broker.list": "use kafka.bootstrap_servers",
+    "group.id": "use kafka.group_id",
+    "group.protocol": "the worker takes the newest that the brokers speak",
+    "auto.offset.reset": "use kafka.start; an offset out of range must stop the worker, not jump",
+    "enable.auto.commit": _AUTO_COMMIT,
+    "auto.commit.enable": _AUTO_COMMIT,
+    "auto.commit.interval.ms": _AUTO_COMMIT,
+    "enable.auto.offset.store": _AUTO_COMMIT,
+    "offset.store.method": _AUTO_COMMIT,
+    "offset.store.path": _AUTO_COMMIT,
+    "enable.partition.eof": "the consumer reads records only",
+    "isolation.level": "records of an aborted transaction must not be evaluated",
+    "partition.assignment.strategy": "a rebalance must take away only the partitions that move",
+    "acks": _ACKNOWLEDGED,
+    "request.required.acks": _ACKNOWLEDGED,
+    "enable.idempotence": "a retried send must not publish an outcome twice",
+    "transactional.id": "Assay publishes without transactions",
+    "delivery.report.only.error": "an offset is committed after the report of each outcome only",
+    "plugin.library.paths": _RUNS_CODE,
+    "sasl.kerberos.kinit.cmd": _RUNS_CODE,
+    "ssl.engine.location": _RUNS_CODE,
+    "ssl.engine.id": _RUNS_CODE,
+    "ssl.providers": _RUNS_CODE,
+}
+"""librdkafka properties that `kafka.client` may not set, and why or what to use."""
+
+SECRET_PROPERTIES = frozenset(
+    {
+        "sasl.oauthbearer.client.secret",
+        "sasl.password",
+        "ssl.key.password",
+        "ssl.keystore.password",
+    }
+)
+"""librdkafka properties that may stand in a file: `sasl.password_file: /run/secrets/kafka`."""
+
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+_LABEL = r"^[a-z][a-z0-9_]{0,63}$"
+_TOPIC = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}$"
+_URL = r"^https?://[^/]"
+
+PATTERNS = {
+    _NAME: 'should be a name of 1 to 64 letters, digits, "_", "-" and "."',
+    _LABEL: 'should be a label name of 1 to 64 lower-case letters, digits and "_"',
+    _TOPIC: 'should be a topic name of 1 to 249 letters, digits, "_", "-" and "."',
+    _URL: "should be an address that begins with http:// or https://",
+}
+"""What each pattern means, in words."""
+
+
+def _no_boolean(value: Any) -> Any:
+    # Pydantic reads true as 1; in a config that is a slip.
+    if isinstance(value, bool):
+        raise ValueError("should be a number, not true or false")  # noqa: TRY004  pydantic's way
+    return value
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ValueError(f'lists "{value}" twice; keep one of them')
+    return values
+
+
+def _start(value: Any) -> Any:
+    if not isinstance(value, str) or value in ("latest", "earliest"):
+        return value
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(
+            "should be latest, earliest or a time such as 2026-11-01T00:00:00Z"
+        ) from None
+    if moment.tzinfo is None:
+        raise ValueError(f"needs a time zone; write {value}Z for UTC")
+    return moment
+
+
+def _allowed_property(name: str) -> str:
+    if name in REFUSED_PROPERTIES:
+        raise ValueError(f"may not be set: {REFUSED_PROPERTIES[name]}")
+    if name.endswith("_cb") or name.startswith("on_") or "callback" in name:
+        raise ValueError("may not be set: a callback is code")
+    if name.endswith("_file") and name.removesuffix("_file") not in SECRET_PROPERTIES:
+        known = ", ".join(f"{secret}_file" for secret in sorted(SECRET_PROPERTIES))
+        raise ValueError(f"is no property that can stand in a file; those are {known}")
+    return name
+
+
+def _property(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int | float):
+        raise ValueError("should be text, a number, true or false")  # noqa: TRY004  pydantic's way
+    return value
+
+
+_NUMBER = BeforeValidator(_no_boolean)
+Count = Annotated[int, Field(ge=1), _NUMBER]
+Seconds = Annotated[float, Field(gt=0), _NUMBER]
+Dollars = Annotated[float, Field(ge=0), _NUMBER]
+Fraction = Annotated[float, Field(ge=0, le=1), _NUMBER]
+Text = Annotated[str, Field(min_length=1)]
+Url = Annotated[str, Field(pattern=_URL)]
+Name = Annotated[str, Field(pattern=_NAME)]
+LabelName = Annotated[str, Field(pattern=_LABEL)]
+Topic = Annotated[str, Field(pattern=_TOPIC)]
+PropertyName = Annotated[str, AfterValidator(_allowed_property)]
+PropertyValue = Annotated[str | int | bool | float, BeforeValidator(_property)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class KafkaConfig(_Section):
+    """Where spans come from and outcomes go to."""
+
+    bootstrap_servers: Text
+    """Brokers to start from, `host:port`, separated by commas."""
+    group_id: Text = "assay"
+    """Consumer group; each lane adds its name: `.code`, `.judge`."""
+    spans: Annotated[tuple[Topic, ...], Field(min_length=1), AfterValidator(_distinct)]
+    """Topics that hold OTLP trace exports."""
+    encoding: Literal["auto", "otlp_proto", "otlp_json"] = "auto"
+    """How the exports are encoded; `auto` tells by the first byte of each record."""
+    start: Annotated[Literal["latest", "earliest"] | AwareDatetime, BeforeValidator(_start)] = (
+        "latest"
+    )
+    """Where a group begins that has never committed: `latest`, `earliest` or an RFC 3339 time."""
+    scores: Topic = "assay.scores"
+    """Topic for outcomes, one for each span and evaluator."""
+    dead_letters: Topic = "assay.dead_letters"
+    """Topic for what cannot be read."""
+    otlp_scores: None = None
+    """Not built in this version: only null."""
+    client: Annotated[
+        dict[PropertyName, PropertyValue],
+        Field(
+            repr=False,
+            json_schema_extra={"propertyNames": {"not": {"enum": sorted(REFUSED_PROPERTIES)}}},
+        ),
+    ] = {}
+    """librdkafka properties (TLS, SASL, sizes) for every consumer and producer. Those that the
+    delivery promise rests on, or that run code, are refused by name. A password may stand in a
+    file: `sasl.password_file`."""
+
+    @model_validator(mode="after")
+    def _topics_differ(self) -> Self:
+        for name, topic in (("scores", self.scores), ("dead_letters", self.dead_letters)):
+            if topic in self.spans:
+                raise ValueError(f'uses topic "{topic}" for spans and for {name}; use another')
+        if self.scores == self.dead_letters:
+            raise ValueError(f'uses topic "{self.scores}" for scores and dead letters; use another')
+        return self
+
+
+class PriceConfig(_Section):
+    """What a judge's tokens cost."""
+
+    input_usd_per_mtok: Dollars
+    """US dollars for a million input tokens."""
+    output_usd_per_mtok: Dollars
+    """US dollars for a million output tokens, reasoning included."""
+
+
+class JudgeConfig(_Section):
+    """One model behind an OpenAI-compatible endpoint."""
+
+    model: Text
+    """Model to ask for."""
+    base_url: Url
+    """The endpoint's base address, such as `https://judge.example/v1`."""
+    api_key: Annotated[SecretStr, Field(min_length=1)] | None = None
+    """Key for the endpoint; null sends none. Usually `${NAME}` of an environment variable."""
+    api_key_file: Path | None = None
+    """File that holds the key, in the place of `api_key`."""
+    headers: Annotated[dict[str, str], Field(repr=False)] = {}
+    """Headers to add to each request, for gateways."""
+    query: Annotated[dict[str, str], Field(repr=False)] = {}
+    """Query parameters to add to each request, such as Azure's `api-version`."""
+    ca_file: Path | None = None
+    """PEM file of the authorities to trust instead of the system's."""
+    proxy: Annotated[Url | None, Field(repr=False)] = None
+    """HTTP proxy; the environment's proxy settings are not read."""
+    deadline_s: Seconds = 60.0
+    """Seconds for one evaluation, all attempts; waiting for the limiter and 429s do not count."""
+    attempt_s: Seconds = 30.0
+    """Seconds for one request."""
+    max_attempts: Count = 3
+    """Requests for one evaluation; 429s do not count."""
+    max_output_tokens: Count = 2000
+    """Tokens that the judge may produce, reasoning included."""
+    max_concurrency: Count = 200
+    """Requests in flight per worker at most; the limiter finds how many are good."""
+    max_response_bytes: Count = 4194304
+    """Size of a response, in bytes, beyond which it is not read on."""
+    price: PriceConfig | None = None
+    """Overrides the built-in price list."""
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.api_key is not None and self.api_key_file is not None:
+            raise ValueError("has both api_key and api_key_file; keep one of them")
+        return self
+
+
+class EvaluatorConfig(_Section):
+    """What differs from an evaluator's own defaults."""
+
+    judge: Text | None = None
+    """Which of `judges` it asks; null is `default` where the evaluator needs a judge, else none."""
+    threshold: Fraction | None = None
+    """Score at and above which it passes; null is the evaluator's own."""
+    objective: Fraction | None = None
+    """Mean score that is promised; alerts compare with it."""
+    page_on: Literal["any"] | None = None
+    """`any`: one critical finding pages."""
+    rubric: Path | None = None
+    """Rubric file (YAML) that is this evaluator; a relative path starts at the config's folder."""
+    rubric_text: SkipJsonSchema[str | None] = Field(default=None, repr=False)
+    """Content of the rubric file, read by the loader; no key of the file."""
+    options: dict[str, Any] = {}
+    """The evaluator's own options."""
+
+
+class RouteConfig(_Section):
+    """Which spans are evaluated, how many of them, and by whom."""
+
+    name: Name
+    """Name of the route, on every outcome and metric."""
+    when: Text
+    """CEL expression over the normalised span, such as `span.kind == "llm"`."""
+    sample: Fraction = 1.0
+    """Share of traces to keep, 0 to 1; decided by the trace id, so by all workers alike."""
+    evaluators: Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(_distinct)]
+    """Evaluators that judge each kept span."""
+    content: Literal["full", "redacted", "none"] = "redacted"
+    """What a judge may see: `full`, `redacted`, or `none` (then no evaluator may ask a judge)."""
+    max_age_s: Seconds | None = None
+    """Seconds after which a span that waits is `skipped(expired)`; null is never."""
+
+
+class GroupByConfig(_Section):
+    """By whom costs are told apart, besides service, model and prompt version."""
+
+    name: LabelName = "tenant"
+    """Label of the metric."""
+    attributes: Annotated[tuple[Text, ...], Field(min_length=1)] = ("tenant.id",)
+    """Span or resource attributes to take the value from; the first that is there."""
+
+
+class CostConfig(_Section):
+    """How the cost of the observed calls is counted."""
+
+    count: Literal["all", "sampled"] = "all"
+    """`all` reads the usage of every LLM call; `sampled` weighs that of the sampled ones."""
+    group_by: GroupByConfig = GroupByConfig()
+    """By whom costs are told apart."""
+    reference_usd: Annotated[float, Field(gt=0), _NUMBER] = 0.01
+    """Cost in US dollars of a call whose bounded cost score is one half."""
+
+
+class LimitsConfig(_Section):
+    """Bounds on what a worker takes in; in flight is per lane and worker."""
+
+    in_flight: Count = 1000
+    """Evaluations that are started and not yet committed."""
+    in_flight_bytes: Count = 134217728
+    """Bytes of the records that they belong to."""
+    message_bytes: Count = 8388608
+    """Bytes of one record, unpacked; a larger one is a dead letter."""
+    spans_per_message: Count = 20000
+    """Spans in one record."""
+    attributes_per_span: Count = 1000
+    """Attributes of one span."""
+    text_chars: Count = 60000
+    """Characters of judged text that a judge is shown; the rest is cut and flagged."""
+
+
+class DeadLettersConfig(_Section):
+    """What becomes of records that cannot be read, and when there are too many."""
+
+    content: Literal["full", "none"] = "full"
+    """Whether a dead letter holds the bytes or only says where they are."""
+    max_consecutive: Count = 100
+    """Unreadable records in a row after which the worker stops."""
+    max_ratio: Annotated[float, Field(gt=0, le=1), _NUMBER] = 0.5
+    """Share of unreadable records among the last `ratio_window` after which it stops."""
+    ratio_window: Count = 1000
+    """Records over which the share is taken."""
+
+
+class StopConfig(_Section):
+    """How long a worker takes to stop."""
+
+    drain_s: Seconds = 10.0
+    """Seconds for evaluations in flight to end; what is left is judged by the next owner."""
+    flush_s: Seconds = 10.0
+    """Seconds for the broker to acknowledge what was produced."""
+
+
+class OutputsConfig(_Section):
+    """Outputs besides the scores topic."""
+
+    otlp: None = None
+    """Not built in this version: only null."""
+
+
+class LinksConfig(_Section):
+    """Base addresses that rules and messages point to."""
+
+    grafana: Url | None = None
+    """Dashboards."""
+    traces: Url | None = None
+    """Trace viewer."""
+    runbooks: Url | None = None
+    """Runbooks."""
+
+
+class MetricsConfig(_Section):
+    """The endpoint for `/metrics`, `/livez` and `/readyz`."""
+
+    host: Text = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Field(ge=0, le=65535), _NUMBER] = 9464
+    """Port to listen on; 0 takes a free one."""
+    max_label_sets: Count = 2000
+    """Label sets per metric; further ones go to `other` and are counted."""
+
+
+class LogsConfig(_Section):
+    """What is logged, and how."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is console on a terminal, else json."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is written."""
+
+
+class Config(_Section):
+    """All of `assay.yaml`."""
+
+    kafka: KafkaConfig
+    """Where spans come from and outcomes go to."""
+    judges: dict[Name, JudgeConfig] = {}
+    """Judges by name; `default` is the one that evaluators ask that name none."""
+    evaluators: dict[Name, EvaluatorConfig] = {}
+    """Settings by evaluator; only what differs from the evaluator's own defaults."""
+    routes: Annotated[tuple[RouteConfig, ...], Field(min_length=1)]
+    """Which spans are evaluated, how many of them, and by whom."""
+    cost: CostConfig = CostConfig()
+    """How the cost of the observed calls is counted."""
+    limits: LimitsConfig = LimitsConfig()
+    """Bounds on what a worker takes in."""
+    dead_letters: DeadLettersConfig = DeadLettersConfig()
+    """What becomes of records that cannot be read."""
+    stop: StopConfig = StopConfig()
+    """How long a worker takes to stop."""
+    outputs: OutputsConfig = OutputsConfig()
+    """Outputs besides the scores topic."""
+    links: LinksConfig = LinksConfig()
+    """Base addresses that rules and messages point to."""
+    metrics: MetricsConfig = MetricsConfig()
+    """The endpoint for metrics and health."""
+    logs: LogsConfig = LogsConfig()
+    """What is logged, and how."""

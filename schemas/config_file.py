@@ -1,0 +1,363 @@
+"""Reads `assay.yaml`: one clear message for whatever is wrong with it, and no half-read config.
+
+The order is: YAML, `${NAME}` from the environment (in values that are text already, so that no
+variable can add YAML), keys that are not built yet, the models, references between sections, and
+last the files that the config names.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from .config import PATTERNS, Config, EvaluatorConfig, JudgeConfig, KafkaConfig
+from .errors import ConfigError
+from .yaml_file import Document, Location, dotted, read_text, read_yaml
+
+_NOT_BUILT = (
+    ("budgets",),
+    ("traces",),
+    ("kafka", "leases"),
+    ("kafka", "otlp_scores"),
+    ("outputs", "otlp"),
+    ("evaluators", "*", "verify"),
+    ("evaluators", "*", "jury"),
+    ("evaluators", "*", "isolate"),
+    ("evaluators", "*", "anchors"),
+    ("evaluators", "*", "calibration"),
+    ("evaluators", "*", "alert"),
+    ("evaluators", "*", "owner"),
+)
+_MAY_BE_NULL = {("kafka", "otlp_scores"), ("outputs", "otlp")}
+_RESERVED_EVALUATORS = frozenset({"cost", "latency"})
+_HIDDEN = frozenset({"api_key", "client", "headers", "query", "proxy", "options"})
+"""Keys whose values no message repeats."""
+
+_VARIABLE = re.compile(r"\$\$|\$\{([^}]*)(\}?)")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_SHOULD = {
+    "string_type": "should be text; put it between quotes",
+    "string_too_short": "should not be empty",
+    "too_short": "should not be empty",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "float_parsing": "should be a number",
+    "finite_number": "should be a finite number",
+    "model_type": "should be a mapping of keys to values",
+    "dict_type": "should be a mapping of keys to values",
+    "tuple_type": "should be a list",
+    "path_type": "should be the path of a file",
+    "literal_error": "should be {expected}",
+    "greater_than": "should be more than {gt}",
+    "greater_than_equal": "should be at least {ge}",
+    "less_than_equal": "should be at most {le}",
+    "value_error": "{error}",
+    "missing": "is missing; add it",
+}
+
+
+def load(path: Path, environ: Mapping[str, str], known_evaluators: Collection[str]) -> Config:
+    """Read and check a config, with everything that can be checked without a network.
+
+    Args:
+        path: The file; relative paths in it start at its folder.
+        environ: Where `${NAME}` is looked up.
+        known_evaluators: Names of the installed evaluators; rubric files in the config add theirs.
+
+    Returns:
+        The config, keys and rubrics read from the files that it names, paths resolved.
+
+    Raises:
+        ConfigError: The file, a value, a variable or a file that it names is missing or wrong; the
+            message has file, line and key.
+    """
+    document = read_yaml(path)
+    if not isinstance(document.data, dict):
+        raise document.error("should be a mapping that begins with kafka: and routes:", ())
+    _refuse_not_built(document)
+    data = _substituted(document.data, (), document, environ)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise _config_error(error, document) from None
+    _check_references(config, document, known_evaluators)
+    return _with_files(config, document)
+
+
+def located(error: ConfigError, path: Path) -> ConfigError:
+    """The same error with file and line, for a fault that showed only when parts were built.
+
+    Args:
+        error: An error that has the `key` it is about.
+        path: The file that the config was read from.
+
+    Returns:
+        An error that begins with `path` and the key's line; without a line, where the file does not
+        set the key.
+    """
+    document = read_yaml(path)
+    locations = (location for location in document.lines if dotted(location) == error.key)
+    line = next((document.lines[location] for location in locations), None)
+    return ConfigError(str(error), path=path, line=line, key=error.key)
+
+
+def _refuse_not_built(document: Document) -> None:
+    for location in document.lines:
+        shape = tuple(
+            "*" if index == 1 and location[0] == "evaluators" else part
+            for index, part in enumerate(location)
+        )
+        if shape not in _NOT_BUILT:
+            continue
+        if shape in _MAY_BE_NULL and _value_at(document.data, location) is None:
+            continue
+        raise document.error(
+            f"{dotted(location)} is not built in this version; remove it", location
+        )
+
+
+def _value_at(data: Any, location: Location) -> Any:
+    for part in location:
+        data = data[part]
+    return data
+
+
+def _substituted(
+    value: Any, location: Location, document: Document, environ: Mapping[str, str]
+) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _substituted(item, (*location, key), document, environ)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [
+            _substituted(item, (*location, index), document, environ)
+            for index, item in enumerate(value)
+        ]
+    if not isinstance(value, str):
+        return value
+
+    def variable(match: re.Match[str]) -> str:
+        name = match[1]
+        if name is None:
+            return "$"
+        if not match[2] or not _VARIABLE_NAME.fullmatch(name):
+            fault = "names no environment variable; write ${NAME}, or $$ for a dollar sign"
+            raise document.error(f'{dotted(location)}: "${{" {fault}', location)
+        if name not in environ:
+            fault = f"environment variable {name} is not set; export it"
+            raise document.error(f"{dotted(location)}: {fault}", location)
+        return environ[name]
+
+    return _VARIABLE.sub(variable, value)
+
+
+def _config_error(error: ValidationError, document: Document) -> ConfigError:
+    """The one message for what pydantic found: unknown keys first, then by line."""
+
+    def rank(details: ErrorDetails) -> tuple[bool, int]:
+        line = document.error("", _location(details)).line
+        return details["type"] != "extra_forbidden", line or 0
+
+    found = error.errors(include_url=False)
+    # A list with one bad entry is also reported as too short: the entry is what is wrong.
+    leaves = [details for details in found if not _has_deeper(details, found)]
+    details = min(leaves, key=rank)
+    location = _location(details)
+    if details["type"] == "extra_forbidden":
+        message = _unknown_key(location)
+    else:
+        message = f"{dotted(location)} {_fault(details, document)}"
+    return document.error(message, location)
+
+
+def _has_deeper(details: ErrorDetails, found: list[ErrorDetails]) -> bool:
+    location = details["loc"]
+    depth = len(location)
+    return any(len(other["loc"]) > depth and other["loc"][:depth] == location for other in found)
+
+
+def _location(details: ErrorDetails) -> Location:
+    # Pydantic marks a faulty key of a mapping by a last part "[key]".
+    location = details["loc"]
+    return location[:-1] if location and location[-1] == "[key]" else location
+
+
+def _fault(details: ErrorDetails, document: Document) -> str:
+    kind, location = details["type"], _location(details)
+    if kind in ("model_type", "dict_type", "tuple_type") and details["input"] is None:
+        remedy = "write {} for the defaults" if kind == "model_type" else "give it a value"
+        return f"is empty; {remedy} or remove the key"
+    context = {key: _trimmed(value) for key, value in details.get("ctx", {}).items()}
+    if kind == "string_pattern_mismatch":
+        fault = PATTERNS[context["pattern"]]
+    elif kind in _SHOULD:
+        fault = _SHOULD[kind].format(**context)
+    else:
+        fault = details["msg"].removeprefix("Input ")
+    text = document.texts.get(location)
+    if kind in ("value_error", "missing") or text is None or _HIDDEN.intersection(location):
+        return fault
+    expected, semicolon, remedy = fault.partition(";")
+    return f'{expected}, not "{text[:60]}"{semicolon}{remedy}'
+
+
+def _trimmed(value: Any) -> Any:
+    # 1.0 reads as 1; pydantic's 'a' or 'b' stays as it is.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _unknown_key(location: Location) -> str:
+    *parents, name = location
+    valid = _keys_at(tuple(parents))
+    where = f" in {dotted(tuple(parents))}" if parents else ""
+    return f'unknown key "{name}"{where}; {_suggestion(str(name), valid)}'
+
+
+def _suggestion(name: str, valid: Iterable[str]) -> str:
+    valid = sorted(valid)
+    close = get_close_matches(name, valid, n=1)
+    if close:
+        return f'did you mean "{close[0]}"?'
+    return f"there is {', '.join(valid)}" if valid else "there is none"
+
+
+def _keys_at(location: Location) -> list[str]:
+    """The valid keys of the section at `location`."""
+    section: type[BaseModel] = Config
+    parts = iter(location)
+    for part in parts:
+        annotation = section.model_fields[str(part)].annotation
+        if get_origin(annotation) in (dict, tuple):
+            next(parts)  # the name or index of the entry
+        section = next(_sections_in(annotation))
+    return [name for name in section.model_fields if name != "rubric_text"]
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections_in(part)
+
+
+def _check_references(config: Config, document: Document, known: Collection[str]) -> None:
+    names = {*known, *(name for name, item in config.evaluators.items() if item.rubric)}
+    for name, evaluator in config.evaluators.items():
+        _check_evaluator(name, evaluator, config, document)
+        if name not in names:
+            raise _unknown_evaluator(name, "evaluators", names, document, ("evaluators", name))
+    first: dict[str, int] = {}
+    for index, route in enumerate(config.routes):
+        if route.name in first:
+            raise document.error(
+                f'routes[{index}].name "{route.name}" is taken by routes[{first[route.name]}]; '
+                "give each route a name of its own",
+                ("routes", index, "name"),
+            )
+        first[route.name] = index
+        for place, name in enumerate(route.evaluators):
+            if name not in names:
+                location = ("routes", index, "evaluators", place)
+                where = f'route "{route.name}"'
+                raise _unknown_evaluator(name, where, names, document, location)
+
+
+def _check_evaluator(
+    name: str, evaluator: EvaluatorConfig, config: Config, document: Document
+) -> None:
+    location: Location = ("evaluators", name)
+    if name in _RESERVED_EVALUATORS:
+        raise document.error(f'evaluator name "{name}" is reserved; choose another', location)
+    if "rubric_text" in evaluator.model_fields_set:
+        location = (*location, "rubric_text")
+        raise document.error(_unknown_key(location), location)
+    if evaluator.judge is not None and evaluator.judge not in config.judges:
+        raise document.error(
+            f'unknown judge "{evaluator.judge}" in {dotted(location)}; '
+            f"{_suggestion(evaluator.judge, config.judges)}",
+            (*location, "judge"),
+        )
+
+
+def _unknown_evaluator(
+    name: str, where: str, names: Collection[str], document: Document, location: Location
+) -> ConfigError:
+    close = get_close_matches(name, sorted(names), n=1)
+    hint = (
+        f'did you mean "{close[0]}"? (assay evaluators lists all)'
+        if close
+        else ("assay evaluators lists all")
+    )
+    return document.error(f'unknown evaluator "{name}" in {where}; {hint}', location)
+
+
+def _with_files(config: Config, document: Document) -> Config:
+    """The config with its keys and rubrics read, and its paths resolved."""
+    judges = {name: _with_key(judge, document, name) for name, judge in config.judges.items()}
+    evaluators = {
+        name: _with_rubric(evaluator, document, name)
+        for name, evaluator in config.evaluators.items()
+    }
+    kafka = _with_passwords(config.kafka, document)
+    return config.model_copy(update={"judges": judges, "evaluators": evaluators, "kafka": kafka})
+
+
+def _with_key(judge: JudgeConfig, document: Document, name: str) -> JudgeConfig:
+    update: dict[str, Any] = {}
+    if judge.api_key_file is not None:
+        location = ("judges", name, "api_key_file")
+        update["api_key_file"], text = _read_named(judge.api_key_file, document, location)
+        update["api_key"] = SecretStr(_secret(text, document, location))
+    if judge.ca_file is not None:
+        location = ("judges", name, "ca_file")
+        update["ca_file"], _ = _read_named(judge.ca_file, document, location)
+    return judge.model_copy(update=update)
+
+
+def _with_rubric(evaluator: EvaluatorConfig, document: Document, name: str) -> EvaluatorConfig:
+    if evaluator.rubric is None:
+        return evaluator
+    path, text = _read_named(evaluator.rubric, document, ("evaluators", name, "rubric"))
+    return evaluator.model_copy(update={"rubric": path, "rubric_text": text})
+
+
+def _with_passwords(kafka: KafkaConfig, document: Document) -> KafkaConfig:
+    client = {}
+    for key, value in kafka.client.items():
+        if not key.endswith("_file"):
+            client[key] = value
+            continue
+        location, name = ("kafka", "client", key), key.removesuffix("_file")
+        if name in kafka.client:
+            raise document.error(
+                f"kafka.client has both {name} and {key}; keep one of them", location
+            )
+        _, text = _read_named(Path(str(value)), document, location)
+        client[name] = _secret(text, document, location)
+    return kafka.model_copy(update={"client": client})
+
+
+def _secret(text: str, document: Document, location: Location) -> str:
+    if not text.strip():
+        raise document.error(
+            f"{dotted(location)} names an empty file; write the secret to it", location
+        )
+    return text.strip()
+
+
+def _read_named(path: Path, document: Document, location: Location) -> tuple[Path, str]:
+    """Read a file that the config names; a relative path starts at the config's folder."""
+    path = document.path.parent / path
+    try:
+        return path, read_text(path)
+    except ConfigError as error:
+        raise document.error(f"{dotted(location)}: file {error}", location) from error

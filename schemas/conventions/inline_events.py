@@ -1,0 +1,133 @@
+"""Content as a list of events in the span attribute `events`: Pydantic AI 1, Logfire's agents.
+
+Pydantic AI before 2 (`event_mode="attributes"`) and Logfire's integration with the OpenAI Agents
+SDK write each message as an object with `event.name`. The spans around the calls, agent runs and
+tools, have no `gen_ai.operation.name`: their names say what they are.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.span import RawSpan, Span, SpanKind, Usage
+
+from .fields import (
+    GEN_AI_USAGE_KEYS,
+    Attributes,
+    Convention,
+    EventLog,
+    answer_fields,
+    common,
+    dump,
+    finish_reason,
+    first,
+    gen_ai_call,
+    gen_ai_content,
+    gen_ai_kind,
+    gen_ai_tool,
+    is_cut,
+    label,
+    load,
+    object_or_value,
+    read_messages,
+    usage_of,
+)
+
+_NAME = "inline_events"
+_PYDANTIC = "pydantic-ai"
+_LOGFIRE_AGENTS = "logfire.openai_agents"
+
+
+def _matches(raw: RawSpan) -> bool:
+    events = raw.attributes.get("events")
+    if events is not None and _has_event_names(events):
+        return True
+    if raw.scope_name == _PYDANTIC:
+        return "gen_ai.operation.name" not in raw.attributes
+    return raw.scope_name == _LOGFIRE_AGENTS
+
+
+def _has_event_names(events: Any) -> bool:
+    if isinstance(events, str):
+        return '"event.name"' in events
+    return (
+        isinstance(events, list)
+        and bool(events)
+        and isinstance(events[0], Mapping)
+        and "event.name" in events[0]
+    )
+
+
+def _kind(raw: RawSpan) -> SpanKind:
+    if "gen_ai.operation.name" in raw.attributes:
+        return gen_ai_kind(raw.attributes)
+    name = raw.name.lower()
+    if name == "running tool" or name.startswith(("function: ", "running tool: ")):
+        return SpanKind.TOOL
+    if name == "agent run" or name.startswith("agent run: "):
+        return SpanKind.AGENT
+    return SpanKind.OTHER if name.startswith("running") else SpanKind.CHAIN
+
+
+def _call(attributes: Attributes) -> dict[str, Any]:
+    fields = gen_ai_call(attributes)
+    if fields["response_id"] is None:
+        fields["response_id"] = label(attributes.get("response_id"))
+    return fields
+
+
+def _read(raw: RawSpan) -> Span:
+    attributes = raw.attributes
+    kind = _kind(raw)
+    fields = _call(attributes)
+    if kind is SpanKind.TOOL:
+        fields.update(_tool(attributes))
+    elif kind in (SpanKind.LLM, SpanKind.AGENT):
+        fields.update(_content(attributes))
+    setting = "InstrumentationSettings(include_content=True)"
+    operation = label(attributes.get("gen_ai.operation.name"))
+    return common(raw, _NAME, kind, setting, operation=operation, **fields)
+
+
+def _content(attributes: Attributes) -> dict[str, Any]:
+    fields = gen_ai_content(attributes)
+    events = load(first(attributes, "events", "all_messages_events"))
+    log = EventLog()
+    for event in events if isinstance(events, list) else ():
+        if isinstance(event, Mapping) and isinstance(name := event.get("event.name"), str):
+            log.read(name, event)
+    messages = [*log.messages_in, *read_messages(attributes.get("pydantic_ai.all_messages"))]
+    if not log.choices and messages and messages[-1].role == "assistant":
+        log.choices.append([messages.pop()])  # an agent's run: the whole talk, then its answer
+    fields["messages_in"] += tuple(messages)
+    if log.choices:
+        fields.update(answer_fields(log.choices))
+        fields["finish_reason"] = fields["finish_reason"] or finish_reason(log.finish_reason)
+    fields["truncated"] = fields["truncated"] or log.cut or is_cut(events)
+    return fields
+
+
+def _tool(attributes: Attributes) -> dict[str, Any]:
+    fields = gen_ai_tool(attributes)
+    if fields["tool_name"] is None:
+        fields["tool_name"] = label(attributes.get("name"))
+    if fields["tool_arguments"] is None:
+        fields["tool_arguments"] = object_or_value(attributes.get("input"))
+    if fields["tool_result"] is None:
+        fields["tool_result"] = dump(attributes.get("output"))
+    return fields
+
+
+def _read_usage(raw: RawSpan) -> Usage | None:
+    if _kind(raw) is not SpanKind.LLM:
+        return None
+    return usage_of(raw, **_call(raw.attributes))
+
+
+CONVENTION = Convention(
+    name=_NAME,
+    markers=(b"event.name", _PYDANTIC.encode(), _LOGFIRE_AGENTS.encode()),
+    matches=_matches,
+    read=_read,
+    usage_keys=GEN_AI_USAGE_KEYS | {"response_id"},
+    read_usage=_read_usage,
+)

@@ -1,0 +1,241 @@
+"""One call of a model, several spans: a framework's and its client's, an SDK's own, a stream's.
+
+The spans of one call must be evaluated, counted and priced once. They are told by the response's
+id where there is one, even across traces; else by nesting; else by a request without an answer
+that a sibling with the answer follows, as Logfire records a stream; a failed call also by its time.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .span import Span, SpanKind
+
+_Key = tuple[str, str]
+
+_MAX_DEPTH = 64
+"""How far up a parent is looked for: parents in a circle must not hang a worker."""
+
+_HOLES = (
+    "provider",
+    "request_model",
+    "response_model",
+    "response_id",
+    "input_tokens",
+    "output_tokens",
+    "cached_input_tokens",
+    "cache_creation_input_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+    "finish_reason",
+    "output_text",
+    "messages_in",
+    "tool_calls",
+    "session_id",
+    "user_id",
+    "prompt_name",
+    "prompt_version",
+)
+
+
+def mark_duplicates(spans: Sequence[Span]) -> list[Span]:
+    """Mark all spans of each call but one, the primary, as its duplicates.
+
+    The primary is the span with the most content; what it does not know, such as tokens, is taken
+    from the others. The others only get `duplicate_of`. Order and number of spans stay.
+
+    Args:
+        spans: The spans of one message or trace, of any kind and in any order.
+    """
+    calls = {
+        _key(span): span for span in reversed(spans) if span.kind is SpanKind.LLM and span.is_call
+    }
+    if len(calls) < 2:  # noqa: PLR2004  it takes two to be alike
+        return list(spans)
+    groups = _Groups(calls)
+    _join_response_ids(groups)
+    _join_nested(groups, {_key(span): span for span in spans})
+    _join_answers(groups)
+    _join_lost(groups)
+    changed: dict[_Key, Span] = {}
+    for members in groups.alike():
+        primary, *copies = sorted(members, key=_rank, reverse=True)
+        changed[_key(primary)] = _fill(primary, copies)
+        for copy in copies:
+            changed[_key(copy)] = replace(copy, duplicate_of=primary.span_id)
+    return [changed.get(_key(span), span) for span in spans]
+
+
+def _key(span: Span) -> _Key:
+    return span.trace_id, span.span_id
+
+
+class _Groups:
+    """Calls joined into groups; two calls with different response ids are never joined."""
+
+    def __init__(self, calls: dict[_Key, Span]) -> None:
+        self.calls = calls
+        self._group = {key: [span] for key, span in calls.items()}
+
+    def response_id(self, span: Span) -> str | None:
+        """Give the response id that any member of the span's group knows."""
+        return next((s.response_id for s in self._group[_key(span)] if s.response_id), None)
+
+    def join(self, one: Span, other: Span) -> None:
+        """Make one group of two, unless their response ids say that they are two calls."""
+        mine, theirs = self._group[_key(one)], self._group[_key(other)]
+        ids = {self.response_id(one), self.response_id(other)} - {None}
+        if mine is theirs or len(ids) > 1:
+            return
+        mine += theirs
+        for span in theirs:
+            self._group[_key(span)] = mine
+
+    def alike(self) -> Iterator[list[Span]]:
+        """Give each group of more than one."""
+        seen: set[int] = set()
+        for members in self._group.values():
+            if len(members) > 1 and id(members) not in seen:
+                seen.add(id(members))
+                yield members
+
+
+def _join_response_ids(groups: _Groups) -> None:
+    known: dict[str, Span] = {}
+    for span in groups.calls.values():
+        if span.response_id is not None:
+            groups.join(known.setdefault(span.response_id, span), span)
+
+
+def _join_nested(groups: _Groups, spans: dict[_Key, Span]) -> None:
+    """Join a call with the call around it.
+
+    One that holds several calls (a client that answers tool calls itself) has the last one's
+    answer, so it is joined with the last; joining it with all would lose calls.
+    """
+    inner: dict[_Key, list[Span]] = {}
+    for span in groups.calls.values():
+        outer = _outer_call(span, spans, groups.calls)
+        if outer is not None and _same_model(outer, span) and _overlap(outer, span):
+            inner.setdefault(_key(outer), []).append(span)
+    for key, candidates in inner.items():
+        outer = groups.calls[key]
+        groups.join(outer, max(candidates, key=lambda span: (span.start_unix_nano, span.span_id)))
+
+
+def _outer_call(span: Span, spans: dict[_Key, Span], calls: dict[_Key, Span]) -> Span | None:
+    """Give the nearest call above a span; an agent or tool between them makes them two calls."""
+    current = span
+    for _ in range(_MAX_DEPTH):
+        if current.parent_span_id is None:
+            return None
+        key = (current.trace_id, current.parent_span_id)
+        if key in calls:
+            return calls[key]
+        above = spans.get(key)
+        if above is None or above.kind in (SpanKind.AGENT, SpanKind.TOOL):
+            return None
+        current = above
+    return None
+
+
+def _join_answers(groups: _Groups) -> None:
+    """Join a request that has no answer with the sibling that has it and starts after it."""
+    waiting: dict[Any, list[Span]] = {}
+    for span in sorted(groups.calls.values(), key=lambda span: span.start_unix_nano):
+        if not span.messages_in:
+            continue
+        family = (span.trace_id, span.parent_span_id, span.scope)
+        asked = waiting.setdefault(family, [])
+        if not _has_answer(span):
+            if not span.error:
+                asked.append(span)
+            continue
+        for request in reversed(asked):
+            if (
+                request.messages_in == span.messages_in
+                and request.start_unix_nano < span.start_unix_nano
+                and _same_model(request, span)
+            ):
+                asked.remove(request)
+                groups.join(request, span)
+                break
+
+
+def _join_lost(groups: _Groups) -> None:
+    """Join an SDK's own span of a failed call, which lost its parent, with the call around it.
+
+    A failed call has no response id, and context is lost where a library does not make its span the
+    current one. Time alone joins them, so there must be exactly one call that it can be.
+    """
+    failed = [span for span in groups.calls.values() if span.error and not span.response_id]
+    for span in failed:
+        if span.parent_span_id is not None or span.has_content:
+            continue
+        around = [
+            other
+            for other in failed
+            if other.trace_id != span.trace_id
+            and other.scope != span.scope
+            and other.service == span.service
+            and other.start_unix_nano <= span.start_unix_nano
+            and span.end_unix_nano <= other.end_unix_nano
+            and _same_model(other, span)
+        ]
+        if len(around) == 1:
+            groups.join(around[0], span)
+
+
+def _has_answer(span: Span) -> bool:
+    return bool(span.output_text or span.tool_calls or span.output_tokens)
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one.start_unix_nano <= other.end_unix_nano and other.start_unix_nano <= one.end_unix_nano
+
+
+def _same_model(one: Span, other: Span) -> bool:
+    """Whether two spans name a model in common; one that names none may be any."""
+    ours = {_base(name) for name in (one.request_model, one.response_model) if name}
+    theirs = {_base(name) for name in (other.request_model, other.response_model) if name}
+    if not ours or not theirs:
+        return True
+    return any(_is_version(a, b) or _is_version(b, a) for a in ours for b in theirs)
+
+
+def _base(model: str) -> str:
+    """Drop a router's prefix: `openai/gpt-4o` is `gpt-4o`."""
+    return model.rpartition("/")[2].lower()
+
+
+def _is_version(model: str, dated: str) -> bool:
+    """Whether `dated` is `model` or a dated version of it (`gpt-4o-mini` is none of `gpt-4o`)."""
+    rest = dated.removeprefix(model) if dated.startswith(model) else None
+    if rest is None:
+        return False
+    return not rest or (rest[0] in "-@:" and rest[1:2].isdigit())
+
+
+def _rank(span: Span) -> tuple[bool, int, bool, int, int, str]:
+    """Order the spans of one call: most content, then most knowledge, then the earliest."""
+    size = len(span.output_text or "") + sum(
+        len(message.content or "") for message in span.messages_in
+    )
+    known = sum(getattr(span, name) is not None for name in _HOLES)
+    has_answer = bool(span.output_text or span.tool_calls)
+    tokens = span.input_tokens is not None
+    return has_answer, size, tokens, known, -span.start_unix_nano, span.span_id
+
+
+def _fill(primary: Span, copies: Sequence[Span]) -> Span:
+    """Fill what the primary does not know from the copies, those with most content first."""
+    found: dict[str, Any] = {}
+    for name in _HOLES:
+        if getattr(primary, name) in (None, ()):
+            value = next((v for c in copies if (v := getattr(c, name)) not in (None, ())), None)
+            if value is not None:
+                found[name] = value
+    if not found:
+        return primary
+    filled = replace(primary, **found)
+    return replace(filled, content_setting=None) if filled.has_content else filled

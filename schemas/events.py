@@ -1,0 +1,197 @@
+"""What happens inside Assay, as frozen data. `workers/telemetry.py` turns each into log and metric.
+
+Judges and evaluators emit too, and may not import `workers`: they get an `Emit` injected.
+An event holds coordinates and closed values, never judged text.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .reasons import DeadLetterReason
+
+
+class BreakerState(StrEnum):
+    """State of a judge endpoint's circuit breaker."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeCalled:
+    """One request to a judge ended, in whatever way."""
+
+    endpoint: str
+    model: str
+    result: str
+    """`ok`, `rate_limited`, `endpoint_error`, `timeout`, `terminal` or `bad_output`."""
+    latency_s: float
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeRetried:
+    """A request will be sent again."""
+
+    endpoint: str
+    why: str
+    """Same values as `JudgeCalled.result`."""
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerMoved:
+    """A judge endpoint's circuit breaker changed its state."""
+
+    endpoint: str
+    state: BreakerState
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimiterMoved:
+    """A judge endpoint's concurrency limit changed."""
+
+    endpoint: str
+    limit: float
+    in_use: int
+
+
+@dataclass(frozen=True, slots=True)
+class StructuredModeChanged:
+    """An endpoint did not honour a structured-output mode or parameter; it is not sent again."""
+
+    endpoint: str
+    model: str
+    mode: str
+    dropped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatorRaised:
+    """A plugin raised, hung or returned what is no score; only its own outcome suffers."""
+
+    evaluator: str
+    error: str
+    """Exception type and where it was raised; no message, it may hold judged text."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationAbandoned:
+    """A task swallowed its cancellation; it is fenced and left behind."""
+
+    evaluator: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFailed:
+    """A `when` could not be computed on a span; the span does not match that route."""
+
+    route: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettered:
+    """A record, or one span of it, could not be read and its dead letter was acknowledged."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: DeadLetterReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsAssigned:
+    """Partitions arrived; `starts` says from which offset each is read."""
+
+    lane: str
+    starts: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsRevoked:
+    """Partitions left, after their drain."""
+
+    lane: str
+    partitions: tuple[tuple[str, int], ...]
+    lost: bool
+    judged_again: int
+    """Evaluations cut off by the drain bound: the next owner judges them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakePaused:
+    """Intake of a lane stands still (`paused`) or goes on."""
+
+    lane: str
+    paused: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LateResultDropped:
+    """Outcomes of a partition that was taken away meanwhile; the new owner publishes them."""
+
+    lane: str
+    outcomes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitFailed:
+    """The broker refused a commit; the newest watermark is committed again."""
+
+    lane: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaError:
+    """The client reported a problem that it handles by itself."""
+
+    lane: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRedelivered:
+    """A span id came again while remembered: its outcome exists, nothing is published."""
+
+    lane: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoopBlocked:
+    """The event loop stood still; something in it blocks."""
+
+    seconds: float
+
+
+Event = (
+    JudgeCalled
+    | JudgeRetried
+    | BreakerMoved
+    | LimiterMoved
+    | StructuredModeChanged
+    | EvaluatorRaised
+    | EvaluationAbandoned
+    | RouteFailed
+    | DeadLettered
+    | PartitionsAssigned
+    | PartitionsRevoked
+    | IntakePaused
+    | LateResultDropped
+    | CommitFailed
+    | KafkaError
+    | SpanRedelivered
+    | LoopBlocked
+)
+
+Emit = Callable[[Event], None]
+"""Called from the event loop's thread or the poll thread; never blocks, never raises."""
