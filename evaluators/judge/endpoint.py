@@ -1,0 +1,355 @@
+"""One judge endpoint as all of its callers share it: who may send now, and is it alive?
+
+All requests to one (base_url, model) pass through one queue, first come first served. What may
+leave it is decided by three things: the breaker (nothing, or one probe at a time), the gate that a
+429 closes, and the limit of requests in flight.
+
+Requests are numbered in the order of their start. "Has another call succeeded since this one
+failed?" is then a comparison of numbers: only a call that *started* after the failure says that
+the endpoint is up; one that was under way when it went down says nothing.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from schemas.errors import JudgeFailure
+from schemas.events import Emit, LimiterMoved
+from schemas.reasons import Reason
+
+from .breaker import Breaker
+from .limiter import Limiter, RetryBudget
+
+_FAILURES_IN_A_ROW = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast an endpoint is tried again, in seconds."""
+
+    first_probe_s: float = 1.0
+    max_probe_s: float = 30.0
+    evidence_s: float = 1.0
+    """How long a failed evaluation waits for another call's success before it asks for a probe."""
+    backoff_s: float = 0.5
+    max_backoff_s: float = 8.0
+    limited_s: float = 1.0
+    """Wait after a 429 that names no time; doubles with each burst in a row."""
+    max_limited_s: float = 30.0
+    longest_wait_s: float = 3600.0
+    """A wait that is longer than this is a slip of the endpoint's: it is asked again."""
+
+
+@dataclass(slots=True, eq=False)
+class Permit:
+    """The right to send one request; give it back with `release`."""
+
+    sequence: int
+    is_probe: bool = False
+    is_neutral: bool = False
+    """A probe with a question of our own."""
+    is_open: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    granted: asyncio.Future[Permit]
+    held: bool
+    patience_s: float | None
+
+
+class Endpoint:
+    """Limiter, breaker and queue of one endpoint and model. Belongs to one event loop.
+
+    Args:
+        label: Name for events.
+        max_concurrency: Requests in flight at most.
+        emit: Told of changes.
+        clock: Monotonic clock, in seconds.
+        pace: How fast to try again.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        max_concurrency: int,
+        *,
+        emit: Emit,
+        clock: Callable[[], float],
+        pace: Pace,
+    ) -> None:
+        self.label = label
+        self.pace = pace
+        self.retries = RetryBudget(clock)
+        self._emit = emit
+        self._clock = clock
+        self._limiter = Limiter(max_concurrency, clock)
+        self._breaker = Breaker(
+            label, emit, clock, first_probe_s=pace.first_probe_s, max_probe_s=pace.max_probe_s
+        )
+        self._queue: deque[_Waiter] = deque()
+        self._witnesses: set[tuple[int, asyncio.Event]] = set()
+        self._on_blocked: list[Callable[[bool, str], None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._next = 0
+        self._alive = -1
+        self._failures = 0
+        self._neutrals_turn: bool | None = None
+        self._neutral: Callable[[Permit], Awaitable[None]] | None = None
+        self._probing: asyncio.Task[None] | None = None
+
+    # What the evaluations ask.
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the breaker lets calls pass."""
+        return self._breaker.is_closed
+
+    @property
+    def confirmations(self) -> int:
+        """Neutral probes that failed, ever."""
+        return self._breaker.confirmations
+
+    def mark(self) -> int:
+        """This moment, for `alive_since`."""
+        return self._next
+
+    def alive_since(self, mark: int) -> bool:
+        """Whether a call that started after the mark has succeeded."""
+        return self._alive >= mark
+
+    async def acquire(self, *, held: bool = False, patience_s: float | None = None) -> Permit:
+        """Wait for the right to send one request, however long it takes.
+
+        Args:
+            held: The caller has failed in the outage at hand: others probe before it.
+            patience_s: Seconds that the endpoint may be down before the caller gives up.
+
+        Raises:
+            JudgeFailure: `judge_unavailable`, after the patience.
+        """
+        if not self._queue and self._breaker.is_closed and self._may_start():
+            return self._permit()
+        granted: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiter(granted, held, patience_s))
+        self._dispatch()
+        try:
+            return await granted
+        except asyncio.CancelledError:
+            # Granted and cancelled in the same turn of the loop: the right would be lost.
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
+                self.release(granted.result())
+            raise
+
+    async def witnessed(self, mark: int) -> bool:
+        """Wait a moment for another call's success since the mark; False if none came."""
+        if not self.alive_since(mark) and self.is_closed:
+            witness = (mark, asyncio.Event())
+            self._witnesses.add(witness)
+            try:
+                async with asyncio.timeout(self.pace.evidence_s):
+                    await witness[1].wait()
+            except TimeoutError:
+                pass  # nobody came
+            finally:
+                self._witnesses.discard(witness)
+        return self.alive_since(mark)
+
+    # What became of a request; each also gives the permit back.
+
+    def succeeded(self, permit: Permit) -> None:
+        """The endpoint answered as an endpoint of its kind does, whatever the model said."""
+        self._failures = 0
+        self._alive = max(self._alive, permit.sequence)
+        self._wake_witnesses()
+        before = int(self._limiter.limit)
+        self._limiter.succeeded()
+        self._tell_limit(before)
+        if not self.is_closed and permit.sequence >= self._breaker.opened_before:
+            self._close()
+        self.release(permit)
+
+    def failed(self, permit: Permit, why: str, *, overloaded: bool = False) -> None:
+        """The endpoint failed; enough of that without a success between opens the breaker."""
+        self._failures += 1
+        if overloaded:
+            self._cut(permit)
+        if permit.is_probe and permit.is_open and not self.is_closed:
+            permit.is_probe = False
+            self._breaker.probe_failed(why, is_neutral=permit.is_neutral)
+        elif self._failures >= _FAILURES_IN_A_ROW:
+            self.open(why)
+        self.release(permit)
+
+    def limited(self, permit: Permit, wait_s: float | None) -> None:
+        """The endpoint wants fewer requests; it is up, though."""
+        first = self._cut(permit)
+        if wait_s is not None:
+            self._limiter.close_gate(min(wait_s, self.pace.longest_wait_s))
+        elif first:
+            doubled = self.pace.limited_s * 2.0 ** (self._limiter.bursts - 1)
+            self._limiter.close_gate(min(doubled, self.pace.max_limited_s))
+        if permit.is_probe and not self.is_closed:
+            self._close()
+        self.release(permit)
+
+    def release(self, permit: Permit) -> None:
+        """Give a permit back; harmless where it was given back before."""
+        if not permit.is_open:
+            return
+        permit.is_open = False
+        self._limiter.in_use -= 1
+        if permit.is_probe and not self.is_closed:
+            self._breaker.probe_abandoned()
+        self._dispatch()
+
+    # The breaker.
+
+    def open(self, why: str) -> None:
+        """Open the breaker, if it is closed."""
+        if not self.is_closed:
+            return
+        self._breaker.open(why, self._next)
+        self._neutrals_turn = None
+        self._wake_witnesses()
+        for callback in self._on_blocked:
+            callback(True, why)
+        self._dispatch()
+
+    def _close(self) -> None:
+        self._failures = 0
+        self._breaker.close()
+        before = int(self._limiter.limit)
+        self._limiter.restart()
+        self._tell_limit(before)
+        for callback in self._on_blocked:
+            callback(False, "")
+
+    def on_blocked(self, callback: Callable[[bool, str], None]) -> None:
+        """Call it when the breaker opens (True, why) and when it closes (False, "")."""
+        self._on_blocked.append(callback)
+        if not self.is_closed:
+            callback(True, self._breaker.why)
+
+    def probe_with(self, neutral: Callable[[Permit], Awaitable[None]]) -> None:
+        """Set how to probe with a question of our own; it must report what became of it.
+
+        Without it a single evaluation that the endpoint always fails on could keep the breaker
+        open for ever: intake is paused, so that no other call comes to show that it is up.
+        """
+        if self._neutral is None:
+            self._neutral = neutral
+
+    async def aclose(self) -> None:
+        """Stop the timer and the probe."""
+        self._neutral = None
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.wait([self._probing])
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # The queue.
+
+    def _may_start(self) -> bool:
+        return self._limiter.has_room and self._limiter.gated_s() <= 0
+
+    def _permit(self, *, is_probe: bool = False, is_neutral: bool = False) -> Permit:
+        permit = Permit(self._next, is_probe, is_neutral)
+        self._next += 1
+        self._limiter.in_use += 1
+        return permit
+
+    def _dispatch(self) -> None:
+        """Let go whoever may go now, and set the timer for when that changes by itself."""
+        while self._queue and self._queue[0].granted.done():
+            self._queue.popleft()  # cancelled
+        if self.is_closed:
+            while self._queue and self._may_start():
+                waiter = self._queue.popleft()
+                if not waiter.granted.done():
+                    waiter.granted.set_result(self._permit())
+        else:
+            self._lose_patience()
+            self._probe()
+        self._set_timer()
+
+    def _lose_patience(self) -> None:
+        down_s = self._clock() - self._breaker.opened_at
+        for waiter in tuple(self._queue):
+            if waiter.patience_s is not None and down_s >= waiter.patience_s:
+                self._queue.remove(waiter)
+                if not waiter.granted.done():
+                    waiter.granted.set_exception(
+                        JudgeFailure(Reason.JUDGE_UNAVAILABLE, self._breaker.why)
+                    )
+
+    def _probe(self) -> None:
+        due_s = self._breaker.probe_due_s()
+        if due_s is None or due_s > 0 or self._limiter.gated_s() > 0:
+            return
+        waiting = [waiter for waiter in self._queue if not waiter.granted.done()]
+        fresh = next((waiter for waiter in waiting if not waiter.held), None)
+        chosen = fresh or next(iter(waiting), None)
+        # By turns: a real question costs nothing extra, but those that wait may be the very ones
+        # that cannot be answered; so a neutral one goes next, or first where all have failed.
+        is_neutrals = fresh is None if self._neutrals_turn is None else self._neutrals_turn
+        if self._neutral is not None and (is_neutrals or chosen is None):
+            self._neutrals_turn = False
+            self._breaker.probe_started()
+            permit = self._permit(is_probe=True, is_neutral=True)
+            self._probing = asyncio.ensure_future(self._run_neutral(self._neutral, permit))
+        elif chosen is not None:
+            self._neutrals_turn = True
+            self._breaker.probe_started()
+            self._queue.remove(chosen)
+            chosen.granted.set_result(self._permit(is_probe=True))
+
+    async def _run_neutral(
+        self, neutral: Callable[[Permit], Awaitable[None]], permit: Permit
+    ) -> None:
+        try:
+            await neutral(permit)
+        finally:
+            # Cancelled, or a fault of ours: without an answer the next probe is not due at once.
+            if permit.is_open:
+                self.failed(permit, self._breaker.why)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        gated_s = self._limiter.gated_s()
+        waits: list[float] = []
+        if self.is_closed:
+            if self._queue and self._limiter.has_room:
+                waits.append(gated_s)
+        else:
+            due_s = self._breaker.probe_due_s()
+            if due_s is not None and (self._queue or self._neutral is not None):
+                waits.append(max(due_s, gated_s))
+            down_s = self._clock() - self._breaker.opened_at
+            waits += [
+                waiter.patience_s - down_s
+                for waiter in self._queue
+                if waiter.patience_s is not None
+            ]
+        if waits:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.0, min(waits)), self._dispatch)
+
+    def _wake_witnesses(self) -> None:
+        for mark, seen in self._witnesses:
+            if self.alive_since(mark) or not self.is_closed:
+                seen.set()
+
+    def _cut(self, permit: Permit) -> bool:
+        before = int(self._limiter.limit)
+        first = self._limiter.cut(permit.sequence, self._next)
+        self._tell_limit(before)
+        return first
+
+    def _tell_limit(self, before: int) -> None:
+        if int(self._limiter.limit) != before:
+            self._emit(LimiterMoved(self.label, self._limiter.limit, self._limiter.in_use))

@@ -1,0 +1,1 @@
+"""Judge evaluators that need more than a rubric."""

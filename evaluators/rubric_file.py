@@ -1,0 +1,164 @@
+"""A rubric as a person writes it: a YAML file that is an evaluator, without code.
+
+Everything that decides the score is in the file, so its version is derived from the content: who
+edits a question starts a new series and forgets nothing.
+"""
+
+from enum import StrEnum
+from hashlib import blake2b
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from schemas.errors import ConfigError
+from schemas.yaml_file import Document, Location, dotted, parse_yaml
+
+from .contract import Item, Need, Scope
+from .options import nearest
+
+_DIGEST_BYTES = 16
+_VERSION_CHARS = 8
+
+Text = Annotated[str, Field(min_length=1, max_length=20_000)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+class Input(StrEnum):
+    """A field of the subject that is sent to the judge as data."""
+
+    INPUT = "input"
+    """The last user message."""
+    OUTPUT = "output"
+    CONTEXT = "context"
+    SYSTEM_PROMPT = "system_prompt"
+    REFERENCE = "reference"
+    TOOL_CALLS = "tool_calls"
+    CONVERSATION = "conversation"
+    """All messages before the answer but the system's, in order."""
+
+
+class Rule(StrEnum):
+    """Which answers pass, where the config sets no threshold."""
+
+    ALL = "all"
+    ANY = "any"
+    SHARE = "share"
+    """Weighted share of good answers at or above `threshold`."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class RubricItem(_Section):
+    """One yes-or-no question."""
+
+    id: Name
+    question: Text
+    good: bool = True
+    """The answer that speaks for the output."""
+    weight: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
+    severity: bool = False
+    """Also ask how severe it is, 0 to 5; in a safety rubric always."""
+
+
+class RubricFile(_Section):
+    """The content of a rubric file."""
+
+    name: Name
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]{0,31}$")] = "1"
+    """A word for people; the digest of the content is added to it."""
+    description: Text | None = None
+    scope: Annotated[Scope, Field(strict=False)] = Scope.SPAN
+    inputs: Annotated[
+        tuple[Annotated[Input, Field(strict=False)], ...], Field(strict=False, min_length=1)
+    ]
+    needs: Annotated[
+        tuple[Annotated[Need, Field(strict=False)], ...] | None, Field(strict=False)
+    ] = None
+    """What must be there; null: all that `inputs` names, `tool_calls` apart."""
+    instructions: Text
+    items: Annotated[tuple[RubricItem, ...], Field(strict=False, min_length=1, max_length=20)]
+    rule: Annotated[Rule | None, Field(strict=False)] = None
+    threshold: Annotated[float | None, Field(ge=0, le=1)] = None
+    safety: bool = False
+    """Score by severity: value = 1 - worst severity / 5, critical from 4 on."""
+    examples: Annotated[tuple[Text, ...], Field(strict=False, max_length=10)] = ()
+    may_abstain: bool = True
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        ids = [item.id for item in self.items]
+        if len(set(ids)) < len(ids):
+            raise ValueError("items: each needs an id of its own")
+        if self.scope is Scope.TRACE:
+            raise ValueError("scope: a rubric looks at a span or a session")
+        if self.safety and self.rule is not None:
+            raise ValueError("rule: a safety rubric scores by severity; remove the rule")
+        if self.safety and not all(item.severity for item in self.items):
+            raise ValueError("items: each item of a safety rubric needs severity: true")
+        if self.threshold is not None and self.rule in (Rule.ALL, Rule.ANY):
+            raise ValueError(f"threshold: has no meaning for rule: {self.rule}; use rule: share")
+        if self.threshold is None and self.rule is Rule.SHARE:
+            raise ValueError("threshold: rule: share needs one; add it")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Hash of all that decides the score: 32 hex characters."""
+        content = self.model_dump(mode="json", exclude={"description"})
+        text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+        return blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
+
+    @property
+    def full_version(self) -> str:
+        """Version of the evaluator, such as `1-3f2a9c1d`."""
+        return f"{self.version}-{self.digest[:_VERSION_CHARS]}"
+
+    @property
+    def contract_items(self) -> tuple[Item, ...]:
+        """The items as the judge client takes them."""
+        return tuple(Item(**item.model_dump()) for item in self.items)
+
+
+def parse_rubric(text: str, path: Path) -> RubricFile:
+    """Read a rubric from the text of the file at `path`.
+
+    Raises:
+        ConfigError: It is no rubric; the message has file, line, key and the nearest valid key.
+    """
+    document = parse_yaml(text, path)
+    if not isinstance(document.data, dict):
+        raise document.error("should be a mapping that begins with name: and inputs:", ())
+    try:
+        return RubricFile.model_validate(document.data)
+    except ValidationError as error:
+        raise _rubric_error(error, document) from None
+
+
+def _rubric_error(error: ValidationError, document: Document) -> ConfigError:
+    """The one message: unknown keys first, since they explain the missing ones."""
+    details = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    location: Location = tuple(part for part in details["loc"] if part != "[key]")
+    if details["type"] == "extra_forbidden":
+        *_, name = location
+        section: type[BaseModel] = RubricItem if location[0] == "items" else RubricFile
+        return document.error(
+            f'unknown key "{dotted(location)}"; {nearest(str(name), section.model_fields)}',
+            location,
+        )
+    return _fault(details, location, document)
+
+
+def _fault(details: ErrorDetails, location: Location, document: Document) -> ConfigError:
+    fault: Any = details["msg"].removeprefix("Input ")
+    if details["type"] == "value_error":
+        fault = fault.removeprefix("Value error, ")
+        key, _, _ = fault.partition(":")
+        return document.error(fault, (*location, key))
+    if details["type"] == "missing":
+        fault = "is missing; add it"
+    return document.error(f"{dotted(location)} {fault}", location)

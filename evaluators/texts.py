@@ -1,0 +1,49 @@
+"""What was said in a call, as text for detectors: by whom, and what went to tools."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from schemas.span import Span, ToolCall
+
+_LONG_TEXT_CHARS = 50_000
+
+
+def is_long(text: str) -> bool:
+    """Whether searching `text` could hold up the event loop for more than a few milliseconds."""
+    return len(text) > _LONG_TEXT_CHARS
+
+
+def output_text(span: Span) -> str:
+    """All that the model said to the user, further choices included."""
+    return "\n".join(part for part in (span.output_text, *span.other_choices) if part)
+
+
+def tool_text(calls: Iterable[ToolCall]) -> str:
+    """Arguments of tool calls, as JSON."""
+    return "\n".join(_as_text(call.arguments) for call in calls if call.arguments)
+
+
+def said_by(span: Span, *roles: str) -> str:
+    """All messages of these roles before the answer, their tool calls included."""
+    return "\n".join(_parts(span, frozenset(roles)))
+
+
+def _parts(span: Span, roles: frozenset[str]) -> Iterator[str]:
+    for message in span.messages_in:
+        if message.role not in roles:
+            continue
+        if message.content:
+            yield message.content
+        if message.tool_calls:
+            yield tool_text(message.tool_calls)
+
+
+def _as_text(arguments: Any) -> str:
+    if isinstance(arguments, str):
+        return arguments
+    try:
+        return orjson.dumps(arguments, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    except (orjson.JSONEncodeError, RecursionError):
+        return repr(arguments)  # a lone surrogate, or an integer beyond 64 bits

@@ -1,0 +1,76 @@
+"""Which policy an error answer falls under."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from evaluators.judge.faults import (
+    BadOutput,
+    Capacity,
+    EndpointFault,
+    Fault,
+    Outage,
+    Rejected,
+    of_status,
+    wanted_wait_s,
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (429, None, Capacity),
+        (529, {"error": {"type": "overloaded_error"}}, Capacity),
+        (429, {"error": {"code": "insufficient_quota"}}, Outage),
+        (429, {"error": {"message": "Request too large for gpt-x"}}, Rejected),
+        (401, None, Outage),
+        (402, None, Outage),
+        (403, "forbidden", Outage),
+        (404, None, Outage),
+        (400, {"error": {"message": "The model `x` has been decommissioned"}}, Outage),
+        (400, {"error": {"message": "bad", "param": "messages"}}, Rejected),
+        (422, {"detail": [{"loc": ["body", "temperature"], "msg": "extra"}]}, Rejected),
+        (400, [{"error": {"message": "bad"}}], Rejected),
+        (400, {"error": {"innererror": {"code": "ResponsibleAIPolicyViolation"}}}, BadOutput),
+        (403, {"error": {"message": "flagged by moderation"}}, BadOutput),
+        (500, None, EndpointFault),
+        (503, None, EndpointFault),
+        (408, None, EndpointFault),
+        (307, None, EndpointFault),
+    ],
+)
+def test_status_and_body_decide(status: int, body: Any, kind: type[Fault]) -> None:
+    """Each error answer falls under exactly one policy."""
+    assert type(of_status(status, {}, body)) is kind
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after-ms": "1500", "retry-after": "1"}, 1.5),
+        ({"x-ratelimit-reset-requests": "6m0s", "retry-after": "1"}, 360),
+        ({"x-ratelimit-reset-tokens": "1m7.5s"}, 67.5),
+        ({"x-ratelimit-reset-tokens": "250ms"}, 0.25),
+        ({"x-ratelimit-reset-tokens": "0"}, None),
+        ({"x-ratelimit-reset-requests": "-1"}, None),
+    ],
+)
+def test_longest_wait_of_all_headers_holds(headers: dict[str, str], seconds: float | None) -> None:
+    """Seconds, milliseconds and durations are read; nonsense is not."""
+    assert wanted_wait_s(headers) == seconds
+
+
+def test_wait_may_be_a_date() -> None:
+    """`Retry-After` may name the moment."""
+    when = datetime.now(UTC) + timedelta(seconds=90)  # noqa: TID251  the header speaks of this clock
+
+    waited = wanted_wait_s({"retry-after": format_datetime(when, usegmt=True)})
+
+    assert waited is not None
+    assert 85 < waited <= 90

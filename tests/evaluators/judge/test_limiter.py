@@ -1,0 +1,193 @@
+"""Finding an endpoint's capacity, and keeping retries few."""
+
+import asyncio
+import itertools
+import selectors
+
+import pytest
+
+from evaluators.judge.endpoint import Endpoint, Pace
+from evaluators.judge.limiter import Limiter, RetryBudget
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+def full(limiter: Limiter) -> Limiter:
+    """As many requests in use as may be."""
+    limiter.in_use = int(limiter.limit)
+    return limiter
+
+
+def test_limit_grows_only_while_it_is_what_holds_back() -> None:
+    """A success of a half-idle client says nothing about more."""
+    limiter = Limiter(100, Clock())
+    limiter.in_use = 3
+    limiter.succeeded()
+    assert limiter.limit == 10
+
+    full(limiter).succeeded()
+    assert limiter.limit == 11
+
+
+def test_limit_never_passes_its_bounds() -> None:
+    """It stays between one and the configured ceiling."""
+    limiter = Limiter(25, Clock())
+    for _ in range(50):
+        full(limiter).succeeded()
+    assert limiter.limit == 25
+
+    for sequence in range(50):
+        limiter.cut(sequence, sequence + 1)
+    assert limiter.limit == 1
+
+
+def test_growth_is_slow_beyond_the_last_cut() -> None:
+    """Up to the limit that was cut to it doubles in a round trip; beyond, it adds one."""
+    limiter = Limiter(100, Clock())
+    limiter.limit = 40
+    limiter.cut(0, 1)
+    limiter.restart()
+    assert limiter.limit == 1
+
+    for _ in range(29):
+        full(limiter).succeeded()
+    assert limiter.limit == 30
+    full(limiter).succeeded()
+    assert limiter.limit == pytest.approx(30 + 1 / 30)
+
+
+def test_growth_is_careful_before_the_limit_that_was_too_much() -> None:
+    """One below the limit that was cut, ten round trips pass before it is tried again."""
+    limiter = Limiter(100, Clock())
+    limiter.limit = 5
+    limiter.cut(0, 1)
+
+    successes = 0
+    while limiter.limit < 5:
+        full(limiter).succeeded()
+        successes += 1
+    assert successes > 10 * 4
+
+
+def test_cut_counts_a_burst_once() -> None:
+    """Requests that were under way at the cut do not cut again; a later one does."""
+    limiter = Limiter(100, Clock())
+
+    cuts = [limiter.cut(sequence, 20) for sequence in range(20)]
+    assert cuts == [True] + [False] * 19
+    assert limiter.cut(20, 21)
+
+
+def test_gate_keeps_the_longest_wait() -> None:
+    """A shorter wait does not open the gate before a longer one has passed."""
+    clock = Clock()
+    limiter = Limiter(100, clock)
+    limiter.close_gate(600)
+    limiter.close_gate(1)
+
+    clock.now += 599
+    assert limiter.gated_s() == pytest.approx(1)
+
+
+def test_retries_are_a_fifth_and_a_small_minimum() -> None:
+    """After the reserve a retry waits, unless five requests have paid for it."""
+    budget = RetryBudget(Clock())
+    assert [budget.withdraw() for _ in range(10)] == [0.0] * 10
+    assert budget.withdraw() == pytest.approx(0.1)
+
+    for _ in range(10):
+        budget.deposit()
+    assert budget.withdraw() == 0.0
+
+
+def test_retries_come_back_with_time() -> None:
+    """Ten retries a second are free, whatever the number of requests."""
+    clock = Clock()
+    budget = RetryBudget(clock)
+    for _ in range(20):
+        budget.withdraw()
+    clock.now += 1.1
+
+    assert budget.withdraw() == 0.0
+
+
+class _Jump(selectors.DefaultSelector):
+    """Time passes at once: where the loop would wait, its clock is moved."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.now += timeout or 0.0
+        return super().select(0)
+
+
+class _JumpLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._jump = _Jump()
+        super().__init__(self._jump)
+
+    def time(self) -> float:
+        return self._jump.now
+
+
+class _Simulated:
+    """A server that serves so many at a time and refuses the rest at once."""
+
+    def __init__(self, capacity: int, retry_after_s: float | None) -> None:
+        self.capacity = capacity
+        self.in_flight = 0
+        self.served = 0
+        self.refused = 0
+        self._retry_after_s = retry_after_s
+        self._latency = itertools.cycle([0.5, 1.0, 2.0, 0.7, 5.0])
+
+    async def call(self, endpoint: Endpoint) -> None:
+        """Send one request until it is served."""
+        while True:
+            permit = await endpoint.acquire()
+            if self.in_flight < self.capacity:
+                break
+            self.refused += 1
+            await asyncio.sleep(0.05)
+            endpoint.limited(permit, self._retry_after_s)
+        self.in_flight += 1
+        await asyncio.sleep(next(self._latency))
+        self.in_flight -= 1
+        self.served += 1
+        endpoint.succeeded(permit)
+
+
+@pytest.mark.parametrize("retry_after_s", [None, 1.0])
+@pytest.mark.parametrize("capacity", [5, 20, 120])
+def test_hidden_capacity_is_found_and_used(capacity: int, retry_after_s: float | None) -> None:
+    """Over an hour most of a server's capacity is used and few requests are refused."""
+
+    async def simulate() -> _Simulated:
+        loop = asyncio.get_running_loop()
+        endpoint = Endpoint("m@h", 200, emit=lambda _: None, clock=loop.time, pace=Pace())
+        server = _Simulated(capacity, retry_after_s)
+
+        async def work() -> None:
+            while loop.time() < 3600:
+                await server.call(endpoint)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(250):
+                group.create_task(work())
+        return server
+
+    with asyncio.Runner(loop_factory=_JumpLoop) as runner:
+        server = runner.run(simulate())
+
+    possible = capacity * 3600 / 1.84
+    assert server.served >= 0.8 * possible
+    assert server.refused <= 0.05 * server.served

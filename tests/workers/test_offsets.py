@@ -1,0 +1,178 @@
+"""Claims, watermarks and epochs, against a small reference model."""
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+
+from workers.offset_metadata import Beginning
+from workers.offsets import Claim, Offsets, Partition
+
+P: Partition = ("spans", 0)
+BEGINNING = Beginning(1, 0, "c")
+
+
+def test_only_the_contiguous_part_is_committed() -> None:
+    """An offset above an unfinished one is done, but not committed: a crash would skip the gap."""
+    offsets = Offsets()
+    offsets.assign(P, 0, BEGINNING, None)
+    claims = [offsets.deliver(P, offset, 0.0) for offset in range(3)]
+    assert claims[2] is not None
+    claims[2].release()
+    assert [commit.offset for commit in offsets.commits()] == [0]
+    assert claims[0] is not None
+    claims[0].release()
+    assert [commit.offset for commit in offsets.commits()] == [1]
+
+
+def test_what_was_done_above_the_watermark_is_not_delivered_again() -> None:
+    """The next owner reads the commit's metadata and claims only what is unfinished."""
+    first = Offsets()
+    first.assign(P, 0, BEGINNING, None)
+    claims = [first.deliver(P, offset, 0.0) for offset in range(4)]
+    for index in (1, 3):
+        claim = claims[index]
+        assert claim is not None
+        claim.release()
+    (commit,) = first.commits()
+    second = Offsets()
+    second.assign(P, commit.offset, BEGINNING, commit.metadata)
+    taken = [offset for offset in range(commit.offset, 4) if second.deliver(P, offset, 0.0)]
+    assert taken == [0, 2]
+
+
+def test_a_claim_of_an_older_epoch_changes_nothing() -> None:
+    """A late result of a revoked partition must not move the offset of its next assignment."""
+    offsets = Offsets()
+    offsets.assign(P, 0, BEGINNING, None)
+    old = offsets.deliver(P, 0, 0.0)
+    offsets.revoke([P])
+    offsets.assign(P, 0, BEGINNING, None)
+    offsets.deliver(P, 0, 0.0)
+    assert old is not None
+    assert old.is_lost
+    assert not old.release()
+    assert [commit.offset for commit in offsets.commits()] == [0]
+
+
+def test_a_partition_that_is_leaving_takes_no_new_work() -> None:
+    """While a partition drains its claims may be released, but none may start."""
+    offsets = Offsets()
+    offsets.assign(P, 0, BEGINNING, None)
+    claim = offsets.deliver(P, 0, 0.0)
+    assert claim is not None
+    assert claim.may_start()
+    offsets.close([P])
+    assert not claim.may_start()
+    assert claim.release()
+
+
+def test_a_refused_commit_is_sent_again() -> None:
+    """The broker's refusal must not lose the newest state."""
+    offsets = Offsets()
+    offsets.assign(P, 0, BEGINNING, None)
+    claim = offsets.deliver(P, 0, 0.0)
+    assert claim is not None
+    claim.release()
+    assert offsets.commits()
+    assert not offsets.commits()
+    offsets.refused(P)
+    assert [commit.offset for commit in offsets.commits()] == [1]
+
+
+def test_a_crowded_partition_is_named() -> None:
+    """Before the metadata overflows, intake of that partition is to pause."""
+    offsets = Offsets()
+    offsets.assign(P, 0, BEGINNING, None)
+    first = offsets.deliver(P, 0, 0.0)
+    claims = [offsets.deliver(P, offset, 0.0) for offset in range(1, 40_000)]
+    for claim in claims[::2]:
+        assert claim is not None
+        claim.release()
+    (commit,) = offsets.commits()
+    assert len(commit.metadata) <= 4096
+    assert offsets.crowded() == {P}
+    assert first is not None
+    first.release()
+    for claim in claims[1::2]:
+        assert claim is not None
+        claim.release()
+    offsets.commits()
+    assert offsets.crowded() == set()
+
+
+class Life(RuleBasedStateMachine):
+    """One partition through deliveries, finishes, commits, revocations and crashes.
+
+    The model is a set of finished offsets; the broker is the last acknowledged commit.
+    """
+
+    claims: Bundle[Claim] = Bundle("claims")
+
+    @initialize()
+    def begin(self) -> None:
+        """A worker gets the partition for the first time."""
+        self.log_end = 0
+        self.finished: set[int] = set()
+        self.broker: tuple[int, str | None] = (0, None)
+        self.restart()
+
+    @rule()
+    def restart(self) -> None:
+        """A crash or a rebalance: another worker starts from what the broker acknowledged."""
+        self.offsets = Offsets()
+        offset, metadata = self.broker
+        self.offsets.assign(P, offset, BEGINNING, metadata)
+        self.position = offset
+        self.delivered: set[int] = set()
+
+    @rule()
+    def revoke_and_assign(self) -> None:
+        """The same worker loses the partition and gets it back."""
+        self.offsets.revoke([P])
+        offset, metadata = self.broker
+        self.offsets.assign(P, offset, BEGINNING, metadata)
+        self.position = offset
+        self.delivered = set()
+
+    @rule(target=claims, count=st.integers(1, 5), gap=st.booleans())
+    def deliver(self, count: int, *, gap: bool) -> Any:
+        """Records arrive, with gaps where the log was compacted."""
+        self.position += gap
+        claim = None
+        for _ in range(count):
+            claim = self.offsets.deliver(P, self.position, 0.0)
+            if claim is None:
+                assert self.position in self.finished
+            else:
+                self.delivered.add(self.position)
+            self.position += 1
+        self.log_end = max(self.log_end, self.position)
+        return claim
+
+    @rule(claim=claims)
+    def finish(self, claim: Claim | None) -> None:
+        """Work ends, in any order; claims of older epochs end too."""
+        if claim is not None and claim.release():
+            self.finished.add(claim.offset)
+
+    @rule(acknowledged=st.booleans())
+    def commit(self, *, acknowledged: bool) -> None:
+        """The broker takes a commit, or refuses it."""
+        for commit in self.offsets.commits():
+            if acknowledged:
+                self.broker = (commit.offset, commit.metadata)
+            else:
+                self.offsets.refused(commit.partition)
+
+    @invariant()
+    def nothing_unfinished_is_skipped(self) -> None:
+        """No offset that was delivered and not finished lies below the broker's offset."""
+        if hasattr(self, "broker"):
+            unfinished = self.delivered - self.finished
+            assert all(offset >= self.broker[0] for offset in unfinished)
+
+
+Life.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestLife = Life.TestCase

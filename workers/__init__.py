@@ -1,0 +1,1 @@
+"""How it flows: Kafka in, the pipeline, Kafka out, metrics, the command line."""

@@ -1,0 +1,216 @@
+"""The command line: arguments only. Each command's work is in `workers/commands/`.
+
+Exit codes: 0 done; 1 it ran and the answer is no (a rate missed, a regression not noticed, a broker
+that does not answer, a worker that had to stop); 2 the config or the arguments are wrong; 130
+stopped by Ctrl-C, or by a second signal.
+"""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.errors import AssayError, ConfigError, PluginError
+
+# Plain help, no rich: importing it takes longer than everything else that `assay --help` does.
+app = typer.Typer(
+    name="assay",
+    help="Streaming evaluation of LLM spans: OpenTelemetry in from Kafka, judged scores out.",
+    epilog="Exit codes: 0 done, 1 the answer is no, 2 wrong config or arguments, 130 interrupted.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigPath = Annotated[
+    Path, typer.Option("--config", "-c", metavar="FILE", help="The YAML config file.")
+]
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="OTLP exports: .pb, .json, or JSON lines.")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON object a line on stdout, for machines.")
+]
+
+_DEFAULT = Path("assay.yaml")
+
+
+class LaneName(StrEnum):
+    """The lanes that `run --lane` takes."""
+
+    CODE = "code"
+    JUDGE = "judge"
+
+
+@app.command(short_help="See spans being judged and a regression noticed.")
+def demo(
+    seconds: Annotated[
+        int, typer.Option(min=10, max=600, metavar="N", help="How long the traffic lasts.")
+    ] = 35,
+    as_json: AsJson = False,
+) -> None:
+    """See spans being judged and a regression noticed; needs no key and no network.
+
+    The broker is librdkafka's mock cluster, the judge a stand-in that is no model. Where
+    OPENAI_API_KEY or OPENAI_BASE_URL is set, that judge is asked instead (OPENAI_MODEL, else
+    gpt-5-mini), at less traffic. Exit code 1: no regression was noticed, or an outcome is missing.
+    """
+    from .commands import demo as command  # noqa: PLC0415  --help must not wait for imports
+
+    command.run(seconds=seconds, as_lines=as_json)
+
+
+@app.command(short_help="Run one worker.")
+def run(
+    config: ConfigPath = _DEFAULT,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, metavar="PORT", help="In the place of metrics.port."),
+    ] = None,
+    lane: Annotated[
+        list[LaneName] | None, typer.Option(help="Run this lane only; may be given again.")
+    ] = None,
+) -> None:
+    """Run one worker; start more of the same command to scale.
+
+    SIGTERM or Ctrl-C drains and exits with 0; a second one exits at once with 130.
+    """
+    from .commands import common  # noqa: PLC0415
+    from .commands import run as command  # noqa: PLC0415
+
+    lanes = [name.value for name in lane] if lane else None
+    common.with_config(
+        config, lambda loaded: command.run(loaded, lanes=lanes, metrics_port=metrics_port)
+    )
+
+
+@app.command(short_help="Say whether a config is right.")
+def check(
+    config: ConfigPath = _DEFAULT,
+    online: Annotated[
+        bool, typer.Option("--online", help="Also try the broker, the topics and the judges.")
+    ] = False,
+) -> None:
+    """Say whether a config is right, without any network: 0, or 2 and one message."""
+    from .commands import check as command  # noqa: PLC0415
+    from .commands import common  # noqa: PLC0415
+
+    common.with_config(config, lambda loaded: command.run(config, loaded, online=online))
+
+
+@app.command(short_help="Print the topics that a config needs, or create them.")
+def topics(
+    config: ConfigPath = _DEFAULT,
+    create: Annotated[bool, typer.Option("--create", help="Create what is missing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the topics that a config needs, and whether they are there; 1 if one is not.
+
+    A worker itself needs no right to create topics.
+    """
+    from .commands import common  # noqa: PLC0415
+    from .commands import topics as command  # noqa: PLC0415
+
+    common.with_config(config, lambda loaded: command.run(loaded, create=create, as_lines=as_json))
+
+
+@app.command(short_help="Judge spans from files, without Kafka.")
+def evaluate(
+    files: Files,
+    config: ConfigPath = _DEFAULT,
+    wait: Annotated[
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="How long to wait for a judge that is down."),
+    ] = 60.0,
+    fail_under: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EVALUATOR=RATE",
+            help="Exit with 1 if that pass rate is lower; may be given again.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge spans from files as a worker would, without Kafka.
+
+    With --json, the outcomes exactly as they would stand on the scores topic. Evaluations whose
+    judge stays down are failed(judge_unavailable).
+    """
+    from .commands import common  # noqa: PLC0415
+    from .commands import evaluate as command  # noqa: PLC0415
+
+    rates = command.rates(fail_under or [])
+    common.with_config(
+        config,
+        lambda loaded: command.run(files, loaded, wait_s=wait, fail_under=rates, as_lines=as_json),
+    )
+
+
+@app.command(short_help="Print what Assay reads in OTLP exports.")
+def spans(files: Files, as_json: AsJson = False) -> None:
+    """Print what Assay reads in OTLP exports: each span that has a known convention."""
+    from .commands import spans as command  # noqa: PLC0415
+
+    command.run(files, as_lines=as_json)
+
+
+@app.command(short_help="List outcomes on the scores topic.")
+def scores(  # noqa: PLR0917  each is an option of the command line
+    config: ConfigPath = _DEFAULT,
+    since: Annotated[
+        str, typer.Option(metavar="AGE", help="How far back: 30s, 15m, 24h, 7d.")
+    ] = "24h",
+    evaluator: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only of this evaluator.")
+    ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only what did not pass, or failed.")
+    ] = False,
+    trace: Annotated[str | None, typer.Option(metavar="ID", help="Only of this trace.")] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="The newest so many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List the outcomes on the scores topic, the newest last."""
+    from .commands import common  # noqa: PLC0415
+    from .commands import scores as command  # noqa: PLC0415
+
+    only = command.Filter(evaluator=evaluator, failed=failed, trace_id=trace)
+    since_s = command.seconds(since)
+    common.with_config(
+        config,
+        lambda loaded: command.run(
+            loaded, since_s=since_s, only=only, limit=limit, as_lines=as_json
+        ),
+    )
+
+
+@app.command(short_help="List the evaluators that are installed.")
+def evaluators(as_json: AsJson = False) -> None:
+    """List the evaluators that are installed; none of them is imported."""
+    from .commands import evaluators as command  # noqa: PLC0415
+
+    command.run(as_lines=as_json)
+
+
+def main() -> None:
+    """Run the command; an error of ours is one message and an exit code, never a traceback."""
+    try:
+        app()
+    except (ConfigError, PluginError) as error:
+        _complain(error)
+        raise SystemExit(2) from None
+    except AssayError as error:
+        _complain(error)
+        raise SystemExit(1) from None
+
+
+def _complain(error: AssayError) -> None:
+    print(f"assay: {error}", file=sys.stderr)  # noqa: T201  the command's own output
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""`assay check`: whether a config is right; with `online`, whether what it names is there too."""
+
+import asyncio
+import importlib.util
+from pathlib import Path
+
+from rich.console import Console
+
+from evaluators.judge.client import JudgeClient
+from schemas.config import Config, JudgeConfig
+from schemas.errors import AssayError, ConfigError
+from schemas.events import Event
+from workers.configured import Configured, build
+from workers.router import Router
+
+from .kafka_client import check_client
+
+
+class NotReachable(AssayError):  # noqa: N818  named for what the command found
+    """The config is right, but something that it names does not answer."""
+
+
+def run(path: Path, config: Config, *, online: bool) -> None:
+    """Build everything that `assay run` would build, and say so.
+
+    Raises:
+        ConfigError: The config is wrong; with `online`, also: a topic is missing.
+        PluginError: An evaluator cannot be found, imported or built.
+        NotReachable: With `online`: the broker or a judge does not answer.
+    """
+    asyncio.run(_check(path, config, online=online))
+
+
+async def _check(path: Path, config: Config, *, online: bool) -> None:
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    judges: list[JudgeClient] = []
+
+    def open_judge(name: str, judge: JudgeConfig) -> JudgeClient:
+        client = JudgeClient(name, judge, emit=_ignore, text_chars=config.limits.text_chars)
+        judges.append(client)
+        return client
+
+    try:
+        Router(config.routes, _ignore)
+        evaluators = build(config, open_judge)
+        check_client(config)
+        console.print(f"{path}: ok")
+        for name, evaluator in sorted(evaluators.items()):
+            console.print(f"  {name}: {_describe(evaluator)}")
+        for package in ("schemas", "evaluators", "workers"):
+            spec = importlib.util.find_spec(package)
+            where = "?" if spec is None or spec.origin is None else Path(spec.origin).parent
+            console.print(f"  package {package}: {where}")
+        if online:
+            await _online(config, judges, console)
+    finally:
+        for judge in judges:
+            await judge.aclose()
+
+
+async def _online(config: Config, judges: list[JudgeClient], console: Console) -> None:
+    from workers.app import missing_topics  # noqa: PLC0415  the whole worker, only if asked for
+
+    missing = await asyncio.to_thread(missing_topics, config)
+    if missing:
+        raise ConfigError(
+            f"{config.kafka.bootstrap_servers}: no topic {', '.join(missing)}; "
+            "create what is missing, or run assay topics --create"
+        )
+    console.print(f"  broker {config.kafka.bootstrap_servers}: answers, topics are there")
+    for judge in judges:
+        fault = await judge.probe()
+        if fault is not None:
+            raise NotReachable(f"{fault}; check its model, base_url and api_key")
+        console.print(f"  judge {judge.name}: answers")
+
+
+def _describe(evaluator: Configured) -> str:
+    text = f"{evaluator.kind}, lane {evaluator.lane}, version {evaluator.evaluator.version}"
+    if evaluator.judge_config is not None:
+        text += f", judge {evaluator.judge_config.model}"
+    return text
+
+
+def _ignore(_: Event) -> None:
+    pass

@@ -1,0 +1,68 @@
+"""What several commands need: the config, and output that a terminal cannot be tricked by."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from rich.text import Text
+
+from evaluators.registry import available
+from schemas.config import SECRET_PROPERTIES, Config
+from schemas.config_file import load, located
+from schemas.errors import ConfigError, PluginError
+
+T = TypeVar("T")
+
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+)
+
+
+def with_config(path: Path, act: Callable[[Config], T]) -> T:
+    """Read a config with this process's environment, and do something with it.
+
+    What shows to be wrong only when the config's parts are built is told with file and line too.
+
+    Raises:
+        ConfigError: The config is wrong; the message says where.
+    """
+    config = load(path, os.environ, {offer.name for offer in available()})
+    try:
+        return act(config)
+    except ConfigError as error:
+        if error.path is not None or error.key is None:
+            raise
+        raise located(error, path) from error
+    except PluginError as error:
+        key = f"evaluators.{error.evaluator}"
+        raise located(ConfigError(str(error), key=key), path) from error
+
+
+def secrets_of(config: Config) -> list[str]:
+    """The values of the config that no log line may hold."""
+    keys = (judge.api_key for judge in config.judges.values())
+    client = (str(config.kafka.client.get(name, "")) for name in SECRET_PROPERTIES)
+    return [*(key.get_secret_value() for key in keys if key is not None), *client]
+
+
+def safe(text: str) -> str:
+    """Text from a span as it may stand on a terminal: no escapes, no control or bidi characters."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+def cell(text: str | None, limit: int = 200) -> Text:
+    """Text from a span as one cell of a table: safe, on one line, cut, and no markup."""
+    line = " ".join(safe((text or "")[: 4 * limit]).split())
+    return Text(line if len(line) <= limit else f"{line[: limit - 1]}…")
+
+
+def print_json(objects: Iterable[dict[str, Any] | bytes]) -> None:
+    """Print one JSON object a line, for machines; bytes are one already."""
+    for item in objects:
+        line = item if isinstance(item, bytes) else orjson.dumps(item, default=str)
+        sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()

@@ -1,0 +1,277 @@
+"""`assay demo`: the whole path in one process, and a regression that it notices."""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from schemas.errors import AssayError
+from schemas.outcome import Outcome
+from workers.demo.comparison import Sample
+from workers.demo.stage import Stage, opened
+from workers.demo.story import BadTrace, Row, Story, job_id, tell
+from workers.demo.traffic import Traffic
+from workers.engine import Job
+
+from .common import print_json, safe
+
+_LOOK_EVERY_S = 0.2
+_WINDOW = 40
+_WATCHED = ("support", "answer_relevance")
+
+
+class DemoFailed(AssayError):  # noqa: N818  named for what happened
+    """The demo did not show what it is there to show."""
+
+
+def run(*, seconds: int, as_lines: bool) -> None:
+    """Run the demo and tell what happened.
+
+    Raises:
+        ConfigError: The environment names a judge that cannot be one.
+        DemoFailed: No regression was noticed, or an evaluation has no outcome, or two.
+        KeyboardInterrupt: Somebody stopped it; everything is closed.
+    """
+    console = Console(stderr=as_lines, highlight=False)
+    story = asyncio.run(_demo(seconds, console))
+    if story is None:
+        raise KeyboardInterrupt
+    if as_lines:
+        print_json([as_object(story)])
+    else:
+        _show(story, console)
+    if not story.conservation.holds:
+        raise DemoFailed("demo: evaluations and outcomes do not agree; please report it")
+    if not story.regressions:
+        raise DemoFailed("demo: the regression was not noticed; try more --seconds")
+
+
+async def _demo(seconds: int, console: Console) -> Story | None:
+    """Play it; None where a signal stopped the worker before the end."""
+    async with opened(os.environ) as (stage, worker):
+        _introduce(stage, console)
+        play = asyncio.create_task(_play(stage, seconds, console))
+        await asyncio.wait({play, worker}, return_when=asyncio.FIRST_COMPLETED)
+        if not play.done():
+            play.cancel()
+            await asyncio.wait({play})
+            return None
+        expected, rollout_unix_nano = play.result()
+    return tell(stage.outcomes, expected, rollout_unix_nano)
+
+
+def _introduce(stage: Stage, console: Console) -> None:
+    console.print(f"broker   {stage.config.kafka.bootstrap_servers}, librdkafka's mock cluster")
+    if stage.is_real:
+        console.print(f"judge    {stage.judge.model} at {stage.judge.base_url}; calls cost money")
+    else:
+        console.print(
+            "judge    a stand-in that counts words and is no model; it speaks the OpenAI protocol\n"
+            "         (set OPENAI_API_KEY or OPENAI_BASE_URL for a real one)"
+        )
+    for route in stage.config.routes:
+        names = ", ".join(route.evaluators)
+        console.print(f"route    {route.name}, {route.sample:.0%} of its traces: {names}")
+    console.print(f"metrics  {stage.metrics_url} while this runs\n")
+
+
+async def _play(stage: Stage, seconds: int, console: Console) -> tuple[list[Job], int]:
+    """Send the traffic and wait for its outcomes: what was asked for, and when the rollout was."""
+    rollout_unix_nano = 0
+
+    def roll_out() -> None:
+        nonlocal rollout_unix_nano
+        rollout_unix_nano = time.time_ns()
+        console.print("rollout  support-bot goes from prompt v7 to v8")
+
+    columns = (
+        TextColumn("{task.description:8}"),
+        BarColumn(),
+        TextColumn("{task.fields[glance]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        traffic = Traffic(stage.send)
+        total = int(seconds * stage.pace.per_second)
+        bar = progress.add_task("traffic", total=total, glance="")
+        sending = asyncio.create_task(traffic.run(seconds, stage.pace.per_second, roll_out))
+        try:
+            while not sending.done():
+                stage.look()
+                progress.update(bar, completed=traffic.sent, glance=_glance(stage.outcomes))
+                await asyncio.sleep(_LOOK_EVERY_S)
+        finally:
+            sending.cancel()
+        await stage.flush()
+        expected = await stage.expected()
+        await _await_outcomes(stage, expected, progress, bar)
+    return expected, rollout_unix_nano
+
+
+async def _await_outcomes(
+    stage: Stage, expected: Sequence[Job], progress: Progress, bar: TaskID
+) -> None:
+    """Wait until each evaluation has its outcome, or none has come for long."""
+    wanted = {job_id(job) for job in expected}
+    loop = asyncio.get_running_loop()
+    seen, since = -1, loop.time()
+    while loop.time() - since < stage.pace.patience_s:
+        stage.look()
+        if len(stage.outcomes) > seen:
+            seen, since = len(stage.outcomes), loop.time()
+            glance = _glance(stage.outcomes)
+            progress.update(
+                bar, description="judging", completed=seen, total=len(wanted), glance=glance
+            )
+        if wanted <= {outcome.evaluation_id for outcome in stage.outcomes}:
+            return
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _glance(outcomes: Sequence[Outcome]) -> str:
+    """The pass rate of late, as it goes by."""
+    route, evaluator = _WATCHED
+    passed = [
+        bool(outcome.score.passed)
+        for outcome in outcomes
+        if outcome.score is not None
+        and outcome.evaluator.name == evaluator
+        and route in outcome.sampling.routes
+    ][-_WINDOW:]
+    text = f"{len(outcomes)} outcomes"
+    if len(passed) == _WINDOW:
+        text += f", {evaluator} of the last {_WINDOW}: {sum(passed) / _WINDOW:.0%} pass"
+    return text
+
+
+def _show(story: Story, console: Console) -> None:
+    table = Table("route", "evaluator", title="before → after the rollout", title_justify="left")
+    for name in ("n", "mean", "pass rate"):
+        table.add_column(name, justify="right")
+    for row in story.rows:
+        cells = (
+            f"{row.before.count} → {row.after.count}",
+            f"{_number(row.before.mean)} → {_number(row.after.mean)}",
+            f"{_percent(row.before.pass_rate)} → {_percent(row.after.pass_rate)}",
+        )
+        table.add_row(row.route, row.evaluator, *cells, style="bold red" if row.noticed else None)
+    console.print(table)
+    console.print("Means and pass rates are weighted by 1 / sampling probability.\n")
+    for row in story.regressions:
+        console.print(_regression(row, story.rollout), style="bold red", soft_wrap=True)
+    if not story.regressions:
+        console.print("No regression noticed.", style="bold")
+    if story.bad_trace is not None:
+        _show_bad_trace(story.bad_trace, console)
+    counts = ", ".join(f"{name} {count}" for name, count in story.outcomes.items())
+    console.print(f"\noutcomes      {counts}", soft_wrap=True)
+    console.print(f"conservation  {_books(story)}", soft_wrap=True)
+    console.print(
+        "\nNext: assay spans FILE shows what Assay reads in your own OTLP exports; assay evaluate "
+        "judges them\nwithout Kafka. The README has a config to start from: assay check, assay "
+        "topics --create, assay run."
+    )
+
+
+def _show_bad_trace(bad: BadTrace, console: Console) -> None:
+    score = bad.outcome.score
+    if score is None:
+        return
+    asked = bad.outcome.judge
+    judge = "" if asked is None else f" (judge {asked.model_answered})"
+    lines = (
+        f"\none bad trace {bad.outcome.trace_id}",
+        f"  asked       {bad.question}",
+        f"  answered    {bad.answer}",
+        f"  {bad.outcome.evaluator.name} {score.value:.2f}: {score.explanation}{judge}",
+    )
+    for line in lines:
+        console.print(safe(line), markup=False, soft_wrap=True)
+
+
+def _regression(row: Row, rollout: Sequence[str]) -> str:
+    change = row.change
+    if change is None:
+        return ""
+    since = f" since {', '.join(rollout)}" if rollout else ""
+    return (
+        f"regression noticed: {row.evaluator} on route {row.route} fell from "
+        f"{_percent(row.before.pass_rate)} to {_percent(row.after.pass_rate)}{since} "
+        f"(z {change.z:.1f}, p {change.p_value:.0e})"
+    )
+
+
+def _books(story: Story) -> str:
+    books = story.conservation
+    text = (
+        f"{books.spans} spans selected, {books.expected} evaluations asked for, "
+        f"{books.published} outcomes on the topic"
+    )
+    if books.holds:
+        return f"{text}: none missing, none twice"
+    return (
+        f"{text}: {books.missing} missing, {books.unexpected} unexpected, {books.repeated} repeated"
+    )
+
+
+def as_object(story: Story) -> dict[str, Any]:
+    """The story for machines."""
+    bad, books = story.bad_trace, story.conservation
+    return {
+        "rollout": list(story.rollout),
+        "rows": [
+            {
+                "route": row.route,
+                "evaluator": row.evaluator,
+                "before": _sample(row.before),
+                "after": _sample(row.after),
+                "z": None if row.change is None else row.change.z,
+                "p_value": None if row.change is None else row.change.p_value,
+                "noticed": row.noticed,
+            }
+            for row in story.rows
+        ],
+        "regressions": [f"{row.route}/{row.evaluator}" for row in story.regressions],
+        "bad_trace": None
+        if bad is None or bad.outcome.score is None
+        else {
+            "trace_id": bad.outcome.trace_id,
+            "evaluator": bad.outcome.evaluator.name,
+            "question": bad.question,
+            "answer": bad.answer,
+            "value": bad.outcome.score.value,
+            "explanation": bad.outcome.score.explanation,
+        },
+        "outcomes": dict(story.outcomes),
+        "conservation": {
+            "spans": books.spans,
+            "expected": books.expected,
+            "published": books.published,
+            "missing": books.missing,
+            "unexpected": books.unexpected,
+            "repeated": books.repeated,
+            "holds": books.holds,
+        },
+    }
+
+
+def _sample(sample: Sample) -> dict[str, Any]:
+    return {
+        "n": sample.count,
+        "effective_n": sample.effective_count,
+        "mean": sample.mean,
+        "pass_rate": sample.pass_rate,
+    }
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"

@@ -1,0 +1,156 @@
+"""`assay evaluate`: judge OTLP exports from files, without any Kafka."""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from evaluators.judge.client import Endpoints, JudgeClient
+from schemas.config import Config, JudgeConfig
+from schemas.errors import AssayError, ConfigError
+from schemas.limits import Limits
+from schemas.outcome import Outcome
+from schemas.reasons import Status
+from workers import logs
+from workers.configured import build
+from workers.metrics import Metrics
+from workers.offline import evaluate, jobs, read_file
+from workers.telemetry import Telemetry
+
+from .common import cell, print_json, safe, secrets_of
+
+_REASONS = 20
+
+
+class RateMissed(AssayError):  # noqa: N818  named for what the caller asked about
+    """A pass rate is below what `--fail-under` demands: exit code 1."""
+
+
+def rates(values: Sequence[str]) -> dict[str, float]:
+    """Read `--fail-under EVALUATOR=RATE` options.
+
+    Raises:
+        ConfigError: One of them is not of that form.
+    """
+    wanted = {}
+    for value in values:
+        name, _, text = value.partition("=")
+        try:
+            rate = float(text)
+        except ValueError:
+            rate = -1.0
+        if not name or not 0 <= rate <= 1:
+            raise ConfigError(
+                f'--fail-under "{value}": not EVALUATOR=RATE; write for example pii=0.99'
+            )
+        wanted[name] = rate
+    return wanted
+
+
+def run(
+    files: Sequence[Path],
+    config: Config,
+    *,
+    wait_s: float,
+    fail_under: Mapping[str, float],
+    as_lines: bool,
+) -> None:
+    """Print the outcomes of all spans that the config's routes select.
+
+    Raises:
+        UnreadableFile: A file is no OTLP export.
+        RateMissed: A pass rate is below `fail_under`.
+    """
+    unknown = sorted(set(fail_under) - {name for r in config.routes for name in r.evaluators})
+    if unknown:
+        raise ConfigError(f'--fail-under: no route names the evaluator "{unknown[0]}"')
+    limits = Limits(
+        message_bytes=config.limits.message_bytes,
+        spans_per_message=config.limits.spans_per_message,
+        attributes_per_span=config.limits.attributes_per_span,
+    )
+    outcomes = asyncio.run(_evaluate(files, config, limits, wait_s))
+    if as_lines:
+        print_json(outcome.to_json() for outcome in outcomes)
+    else:
+        _show(outcomes)
+    for name, wanted in sorted(fail_under.items()):
+        rate = pass_rate([o for o in outcomes if o.evaluator.name == name])
+        if rate is None:
+            raise RateMissed(f"{name}: nothing was scored, so {wanted:g} cannot be shown")
+        if rate < wanted:
+            raise RateMissed(f"{name}: pass rate {rate:.3f} is below {wanted:g}")
+
+
+async def _evaluate(
+    files: Sequence[Path], config: Config, limits: Limits, wait_s: float
+) -> list[Outcome]:
+    log = logs.configure(config.logs.format, "error", secrets=secrets_of(config))
+    emit = Telemetry(Metrics(CollectorRegistry(), config), log)
+    clients: list[JudgeClient] = []
+    endpoints = Endpoints()
+
+    def open_judge(name: str, judge: JudgeConfig) -> JudgeClient:
+        client = JudgeClient(
+            name,
+            judge,
+            emit=emit,
+            text_chars=config.limits.text_chars,
+            hold=False,
+            wait_s=wait_s,
+            endpoints=endpoints,
+        )
+        clients.append(client)
+        return client
+
+    try:
+        evaluators = build(config, open_judge)
+        exports = [export for path in files for export in read_file(path, limits)]
+        todo = jobs(exports, config, evaluators, emit)
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            bar = progress.add_task("evaluating", total=len(todo))
+            return await evaluate(todo, config, emit, partial(progress.advance, bar))
+    finally:
+        for client in clients:
+            await client.aclose()
+
+
+def pass_rate(outcomes: Sequence[Outcome]) -> float | None:
+    """Share of scored outcomes that passed, weighted by 1 / probability; None without any."""
+    passed = total = 0.0
+    for outcome in outcomes:
+        if outcome.outcome is Status.SCORED and outcome.score is not None:
+            weight = 1 / outcome.sampling.probability
+            total += weight
+            passed += weight * bool(outcome.score.passed)
+    return passed / total if total else None
+
+
+def _show(outcomes: Sequence[Outcome]) -> None:
+    by_evaluator: dict[str, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        by_evaluator[outcome.evaluator.name].append(outcome)
+    table = Table("evaluator", "scored", "skipped", "failed", "pass rate", "worst")
+    for name, found in sorted(by_evaluator.items()):
+        rate = pass_rate(found)
+        scored = [(o.score, o.span_id) for o in found if o.score is not None]
+        worst = min(scored, key=lambda pair: pair[0].value, default=None)
+        table.add_row(
+            cell(name),
+            *(str(sum(o.outcome is status for o in found)) for status in Status),
+            "" if rate is None else f"{rate:.1%}",
+            cell("" if worst is None else f"{worst[1]}: {worst[0].explanation or worst[0].label}"),
+        )
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console.print(table)
+    reasons = Counter(f"{o.outcome}({o.reason}): {o.detail}" for o in outcomes if o.reason)
+    for line, count in reasons.most_common(_REASONS):
+        console.print(safe(f"{count}x {line}"))
+    if len(reasons) > _REASONS:
+        console.print(f"and {len(reasons) - _REASONS} other reasons; --json has them all")

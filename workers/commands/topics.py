@@ -1,0 +1,160 @@
+"""`assay topics`: the topics that a config needs, and their creation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs re-export none
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+from rich.console import Console
+from rich.table import Table
+
+from schemas.config import Config
+from schemas.errors import AssayError
+from workers import kafka_settings
+
+from .common import print_json
+from .kafka_client import check_client
+
+_TIMEOUT_S = 30.0
+_PARTITIONS = 6
+
+
+class TopicsNotReady(AssayError):  # noqa: N818  named for what the command found
+    """A topic is missing or unfit; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Topic:
+    """What a topic has to be like, and what it is like; `partitions` 0 and no policy: not there."""
+
+    name: str
+    purpose: str
+    wanted_partitions: int
+    partitions: int = 0
+    policy: str | None = None
+
+    @property
+    def state(self) -> str:
+        """`ok`, `missing`, or `compacted`: its key is the trace id, so records would be lost."""
+        if not self.partitions:
+            return "missing"
+        return "compacted" if "compact" in (self.policy or "") else "ok"
+
+
+def run(config: Config, *, create: bool, as_lines: bool) -> None:
+    """Print what is needed and what is there; with `create`, make what is missing.
+
+    Raises:
+        ConfigError: `kafka.client` is wrong.
+        TopicsNotReady: No broker answers, or a topic is missing (without `create`), unfit, or
+            could not be made.
+    """
+    check_client(config)
+    client = AdminClient({"log_level": 0, **kafka_settings.common(config.kafka)})
+    topics = _look(client, config)
+    missing = [topic for topic in topics if topic.state == "missing"]
+    if create and missing:
+        _create(client, missing)
+        topics = _look(client, config)
+    if as_lines:
+        print_json(_as_object(topic) for topic in topics)
+    else:
+        Console().print(_table(topics))
+    unfit = ", ".join(topic.name for topic in topics if topic.state == "compacted")
+    if unfit:
+        raise TopicsNotReady(
+            f"{unfit}: cleanup.policy is compact, and records would be lost; set it to delete "
+            "(kafka-configs --alter --add-config cleanup.policy=delete)"
+        )
+    if missing and not create:
+        names = ", ".join(topic.name for topic in missing)
+        raise TopicsNotReady(f"{names}: missing; create them, or run assay topics --create")
+
+
+def _look(client: AdminClient, config: Config) -> list[_Topic]:
+    kafka = config.kafka
+    wanted = [
+        *(_Topic(name, "spans, from the collector", _PARTITIONS) for name in kafka.spans),
+        _Topic(kafka.scores, "outcomes, one for each span and evaluator", _PARTITIONS),
+        _Topic(kafka.dead_letters, "what could not be read", 1),
+    ]
+    try:
+        there = client.list_topics(timeout=_TIMEOUT_S).topics
+    except KafkaException as error:
+        raise TopicsNotReady(
+            f"{kafka.bootstrap_servers}: no broker answers ({error.args[0].str()}); "
+            "check kafka.bootstrap_servers and kafka.client, and that the cluster is up"
+        ) from error
+    return [
+        replace(
+            topic, partitions=len(there[topic.name].partitions), policy=_policy(client, topic.name)
+        )
+        if topic.name in there
+        else topic
+        for topic in wanted
+    ]
+
+
+def _create(client: AdminClient, missing: Sequence[_Topic]) -> None:
+    new = [
+        NewTopic(
+            topic.name,
+            num_partitions=topic.wanted_partitions,
+            replication_factor=-1,  # the broker's default
+            config={"cleanup.policy": "delete"},
+        )
+        for topic in missing
+    ]
+    for name, future in client.create_topics(new, operation_timeout=_TIMEOUT_S).items():
+        try:
+            future.result(_TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                continue  # somebody else ran this command at the same time
+            raise TopicsNotReady(
+                f"{name}: could not be created: {error.args[0].str()}; "
+                "create it by other means, or give this user the right to"
+            ) from error
+
+
+def _policy(client: AdminClient, topic: str) -> str | None:
+    """The topic's cleanup policy; None where the cluster does not tell."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    future = client.describe_configs([resource], request_timeout=_TIMEOUT_S)[resource]
+    try:
+        entries: dict[str, Any] = future.result(_TIMEOUT_S)
+    except KafkaException:
+        return None
+    return str(entries["cleanup.policy"].value) if "cleanup.policy" in entries else None
+
+
+def _as_object(topic: _Topic) -> dict[str, Any]:
+    return {
+        "topic": topic.name,
+        "purpose": topic.purpose,
+        "partitions": topic.partitions or topic.wanted_partitions,
+        "cleanup_policy": topic.policy,
+        "state": topic.state,
+    }
+
+
+def _table(topics: Sequence[_Topic]) -> Table:
+    table = Table("topic", "for", "partitions", "cleanup.policy", "state")
+    for topic in topics:
+        there = topic.partitions > 0
+        table.add_row(
+            topic.name,
+            topic.purpose,
+            str(topic.partitions)
+            if there
+            else f"{topic.wanted_partitions} (or as many as you like)",
+            topic.policy or ("not told" if there else "delete"),
+            topic.state,
+        )
+    return table

@@ -1,0 +1,142 @@
+"""The evaluators that a config names, built: each with its judge and its identity."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from evaluators.contract import Evaluator, JudgeUse, Scope, Settings
+from evaluators.judge.client import JudgeClient
+from evaluators.registry import load
+from schemas.config import Config, EvaluatorConfig, JudgeConfig
+from schemas.errors import ConfigError
+from schemas.outcome import EvaluatorKind, EvaluatorRef
+
+CODE = "code"
+JUDGE = "judge"
+LANES = (CODE, JUDGE)
+"""What can hold up an evaluator differs: code is never held up, a judge is by its endpoint."""
+
+
+@dataclass(frozen=True)
+class Configured:
+    """One evaluator as configured.
+
+    Attributes:
+        name: Its name in the config and on every outcome.
+        config: What the config says about it.
+        evaluator: The object that evaluates.
+        judge: The judge that it may ask, or None.
+        judge_config: That judge's config.
+    """
+
+    name: str
+    config: EvaluatorConfig
+    evaluator: Evaluator
+    judge: JudgeClient | None
+    judge_config: JudgeConfig | None
+
+    @property
+    def lane(self) -> str:
+        """The lane that it runs in."""
+        return CODE if self.judge is None else JUDGE
+
+    @cached_property
+    def kind(self) -> EvaluatorKind:
+        """What it is with the judge that it was given, or not."""
+        if self.judge is None:
+            return EvaluatorKind.HEURISTIC
+        if self.evaluator.judge_use is JudgeUse.OPTIONAL:
+            return EvaluatorKind.CASCADE
+        return self.evaluator.kind
+
+    def ref(self, content: str) -> EvaluatorRef:
+        """Its identity under one content policy, which decides what a judge sees."""
+        return self._refs[content if self.judge is not None else "full"]
+
+    @cached_property
+    def _refs(self) -> Mapping[str, EvaluatorRef]:
+        return {content: self._ref(content) for content in ("full", "redacted", "none")}
+
+    def _ref(self, content: str) -> EvaluatorRef:
+        decides: dict[str, Any] = {
+            "content": self.evaluator.content_fingerprint,
+            "options": self.config.options,
+            "threshold": self.evaluator.threshold,
+            "judge": None if self.judge_config is None else self.judge_config.model,
+            "policy": content if self.judge is not None else None,
+        }
+        text = orjson.dumps(decides, option=orjson.OPT_SORT_KEYS, default=str)
+        fingerprint = blake2b(text, digest_size=8).hexdigest()
+        return EvaluatorRef(self.name, self.evaluator.version, self.kind, fingerprint)
+
+
+OpenJudge = Callable[[str, JudgeConfig], JudgeClient]
+"""Makes the client of a configured judge, by the judge's name."""
+
+
+def build(config: Config, open_judge: OpenJudge) -> dict[str, Configured]:
+    """Build every evaluator that a route names; two that name one judge share its client.
+
+    Raises:
+        ConfigError: A judge is missing or may not be used.
+        PluginError: An evaluator cannot be found, imported or built.
+    """
+    clients: dict[str, JudgeClient] = {}
+    built: dict[str, Configured] = {}
+    for index, route in enumerate(config.routes):
+        for place, name in enumerate(route.evaluators):
+            if name not in built:
+                key = f"routes[{index}].evaluators[{place}]"
+                built[name] = _one(config, name, key, clients, open_judge)
+            if built[name].judge is not None and route.content == "none":
+                raise ConfigError(
+                    f'route "{route.name}": content is none, but evaluator "{name}" asks a judge; '
+                    "say content: redacted, or take the evaluator off this route",
+                    key=f"routes[{index}].content",
+                )
+    return built
+
+
+def _one(
+    config: Config, name: str, key: str, clients: dict[str, JudgeClient], open_judge: OpenJudge
+) -> Configured:
+    settings = config.evaluators.get(name, EvaluatorConfig())
+    evaluator = load(
+        Settings(
+            name=name,
+            options=settings.options,
+            threshold=settings.threshold,
+            has_judge=settings.judge is not None,
+            rubric=settings.rubric_text,
+            rubric_path=settings.rubric,
+        )
+    )
+    if evaluator.scope is not Scope.SPAN:
+        raise ConfigError(
+            f'evaluator "{name}": scope {evaluator.scope} is not built in this version; '
+            "only evaluators of scope span can be used",
+            key=key,
+        )
+    judge = settings.judge
+    if evaluator.judge_use is JudgeUse.NEVER and judge is not None:
+        raise ConfigError(
+            f'evaluator "{name}": it asks no judge; take "judge" away',
+            key=f"evaluators.{name}.judge",
+        )
+    if evaluator.judge_use is JudgeUse.REQUIRED and judge is None:
+        judge = "default"
+    if judge is None:
+        return Configured(name, settings, evaluator, None, None)
+    if judge not in config.judges:
+        raise ConfigError(
+            f'evaluator "{name}": it needs the judge "{judge}", which is not under judges; '
+            "configure it there (model, base_url, api_key)",
+            key=key,
+        )
+    if judge not in clients:
+        clients[judge] = open_judge(judge, config.judges[judge])
+    return Configured(name, settings, evaluator, clients[judge], config.judges[judge])

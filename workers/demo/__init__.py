@@ -1,0 +1,1 @@
+"""What `assay demo` runs on: parts that need nothing but Python."""

@@ -1,0 +1,169 @@
+"""What the demo runs on, opened and closed together: broker, judge, worker, and both ends."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+
+from evaluators.judge.client import JudgeClient
+from schemas.config import Config, JudgeConfig
+from schemas.errors import AssayError
+from schemas.events import Event
+from schemas.limits import Limits
+from schemas.outcome import Outcome, Source
+from workers import kafka_settings, logs
+from workers.app import Worker
+from workers.configured import build
+from workers.engine import Job
+from workers.offline import jobs, read_export
+
+from .broker import MockCluster
+from .judge import MODEL, StandInJudge
+from .setting import (
+    DEAD_LETTERS,
+    PARTITIONS,
+    REAL_PACE,
+    SCORES,
+    SPANS,
+    STAND_IN_PACE,
+    Pace,
+    config,
+    good_answers,
+    real_judge,
+)
+
+_START_S = 10.0
+_LOOK_S = 0.1
+_FLUSH_S = 10.0
+_READ_AT_ONCE = 1000
+
+
+@dataclass(slots=True)
+class Stage:
+    """A running demo.
+
+    Attributes:
+        config: What the worker runs by.
+        judge: The judge's section of it.
+        pace: How much traffic this judge gets.
+        is_real: Whether the judge is one that the environment names.
+        metrics_url: Where the worker's metrics are.
+        outcomes: Every outcome that was read so far, in the order of its partition.
+    """
+
+    config: Config
+    judge: JudgeConfig
+    pace: Pace
+    is_real: bool
+    producer: Producer
+    reader: Consumer
+    metrics_url: str = ""
+    outcomes: list[Outcome] = field(default_factory=list)
+    _records: list[tuple[Source, bytes]] = field(default_factory=list)
+
+    def send(self, key: bytes, value: bytes) -> None:
+        """Produce one OTLP record."""
+        self.producer.produce(SPANS, value=value, key=key, on_delivery=self._delivered)
+        self.producer.poll(0)
+
+    async def flush(self) -> None:
+        """Wait for the broker to acknowledge all records.
+
+        Raises:
+            AssayError: It did not.
+        """
+        left = await asyncio.to_thread(self.producer.flush, _FLUSH_S)
+        if left:
+            raise AssayError(f"demo: the broker took {left} records not at all; try again")
+
+    def look(self) -> None:
+        """Read the outcomes that have come; does not wait for any."""
+        for message in self.reader.consume(_READ_AT_ONCE, 0):
+            value = message.value()
+            if message.error() is None and isinstance(value, bytes):
+                self.outcomes.append(Outcome.from_json(value))
+
+    async def expected(self) -> list[Job]:
+        """The evaluations that the records on the spans topic ask for.
+
+        They are worked out from the records alone, by no part of the worker that ran.
+        """
+        limits = Limits()
+        exports = [read_export(value, source, limits) for source, value in self._records]
+        clients: list[JudgeClient] = []
+
+        def open_judge(name: str, judge: JudgeConfig) -> JudgeClient:
+            clients.append(JudgeClient(name, judge, emit=_ignore))
+            return clients[-1]
+
+        try:
+            return jobs(exports, self.config, build(self.config, open_judge), _ignore)
+        finally:
+            for client in clients:
+                await client.aclose()
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        partition, offset, value = message.partition(), message.offset(), message.value()
+        if error is None and partition is not None and offset is not None:
+            self._records.append((Source(SPANS, partition, offset), bytes(value or b"")))
+
+
+@contextlib.asynccontextmanager
+async def opened(environ: Mapping[str, str]) -> AsyncIterator[tuple[Stage, asyncio.Task[None]]]:
+    """Open the stage; at its end the worker drains, then all is closed.
+
+    Args:
+        environ: May name a real judge: `setting.real_judge`.
+
+    Yields:
+        The stage, and the task of its worker: it ends early where a signal stops the worker.
+
+    Raises:
+        AssayError: A part could not start, or the worker had to stop by itself.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        judge, pace, is_real = real_judge(environ), REAL_PACE, True
+        if judge is None:
+            stand_in = await stack.enter_async_context(StandInJudge(good_answers()))
+            judge = JudgeConfig(model=MODEL, base_url=stand_in.url)
+            pace, is_real = STAND_IN_PACE, False
+        cluster = stack.enter_context(MockCluster())
+        for topic in (SPANS, SCORES, DEAD_LETTERS):
+            cluster.create_topic(topic, PARTITIONS)
+        settings = config(cluster.bootstrap_servers, judge)
+        producer = Producer({**kafka_settings.producer(settings.kafka)})
+        reader = stack.enter_context(contextlib.closing(_reader(settings)))
+        stage = Stage(settings, judge, pace, is_real, producer, reader)
+        worker = Worker(settings, logs.configure(settings.logs.format, settings.logs.level))
+        task = asyncio.create_task(worker.run())
+        stack.push_async_callback(_end, worker, task)
+        stage.metrics_url = await _metrics_url(worker, task)
+        yield stage, task
+
+
+def _reader(settings: Config) -> Consumer:
+    """Reads all of the scores topic, and joins no group."""
+    properties: dict[str, Any] = kafka_settings.lookup(settings.kafka, "assay-demo-reader")
+    reader = Consumer({**properties, "auto.offset.reset": "earliest"})
+    reader.assign([TopicPartition(SCORES, index, 0) for index in range(PARTITIONS)])
+    return reader
+
+
+async def _metrics_url(worker: Worker, task: asyncio.Task[None]) -> str:
+    async with asyncio.timeout(_START_S):
+        while not worker.port and not task.done():  # noqa: ASYNC110  a worker tells nobody
+            await asyncio.sleep(_LOOK_S)
+    return f"http://127.0.0.1:{worker.port}/metrics"
+
+
+async def _end(worker: Worker, task: asyncio.Task[None]) -> None:
+    if not task.done():
+        worker.stop()
+    await task
+
+
+def _ignore(_: Event) -> None:
+    pass

@@ -1,0 +1,411 @@
+"""The wall around evaluators: every job becomes exactly one outcome, whatever the evaluator does.
+
+An evaluator that raises, hangs, returns nonsense or swallows its cancellation harms only its own
+outcome. This is the one place in Assay that catches every exception.
+"""
+
+import asyncio
+import math
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Any
+
+import orjson
+
+from evaluators.contract import Judge, Need, Question, Score, Skip, Subject, Verdict
+from evaluators.judge.bound import BoundJudge
+from evaluators.judge.evaluation import CallRecord, Deadline
+from evaluators.redact import redact
+from schemas.errors import JudgeFailure
+from schemas.events import Emit, EvaluationAbandoned, EvaluatorRaised
+from schemas.outcome import (
+    Flags,
+    Origin,
+    Outcome,
+    Sampling,
+    ScoreRecord,
+    Source,
+    SubjectRecord,
+    evaluation_id,
+)
+from schemas.reasons import Reason, Status
+from schemas.span import Span
+
+from .configured import Configured
+from .router import Selected
+
+_CANCEL_GRACE_S = 1.0
+_EXPLANATION_CHARS = 2_000
+_ID_CHARS = 256
+_LABEL_CHARS = 100
+_ITEMS_BYTES = 16_384
+_MAX_SEVERITY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One evaluation to be made: a span, an evaluator, and how both came together.
+
+    `duplicate` is the detail of `skipped(duplicate)`, where the call is evaluated elsewhere.
+    """
+
+    span: Span
+    evaluator: Configured
+    selected: Selected
+    source: Source
+    context: tuple[str, ...] = ()
+    duplicate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Conclusion:
+    """What an evaluation came to, before it is written down as an outcome."""
+
+    score: Score | None = None
+    reason: Reason | None = None
+    detail: str | None = None
+
+
+class _Stopwatch:
+    """An evaluator's own time: stands still while its judge is asked."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._left_s = limit_s
+        self._since = time.monotonic()
+        self._asking = 0
+        self.answered = asyncio.Event()
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds left, None while a judge is asked."""
+        if self._asking:
+            return None
+        return self._left_s - (time.monotonic() - self._since)
+
+    def pause(self) -> None:
+        if not self._asking:
+            self._left_s -= time.monotonic() - self._since
+        self._asking += 1
+        self.answered.clear()
+
+    def go_on(self) -> None:
+        self._asking -= 1
+        if not self._asking:
+            self._since = time.monotonic()
+            self.answered.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _TimedJudge:
+    """A judge whose time does not count as the evaluator's own."""
+
+    judge: Judge
+    watch: _Stopwatch
+
+    async def ask(self, question: Question) -> Verdict:
+        self.watch.pause()
+        try:
+            return await self.judge.ask(question)
+        finally:
+            self.watch.go_on()
+
+
+class Engine:
+    """Turns jobs into outcomes.
+
+    Args:
+        emit: Where events go.
+        now: Unix seconds, for ages and `evaluated_at`.
+        group_attributes: `cost.group_by.attributes`, the first that a span has is its tenant.
+        origin: What asked for these evaluations.
+        concurrency: Most evaluations at once, however large a record is.
+    """
+
+    def __init__(
+        self,
+        emit: Emit,
+        *,
+        now: Callable[[], float] = time.time,
+        group_attributes: Sequence[str] = (),
+        origin: Origin = Origin.LIVE,
+        concurrency: int = 1000,
+    ) -> None:
+        self._emit = emit
+        self._now = now
+        self._group_attributes = group_attributes
+        self._origin = origin
+        self._room = asyncio.Semaphore(concurrency)
+
+    async def outcomes(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """One outcome for each job, in the order of the jobs. Raises only `CancelledError`."""
+        async with asyncio.TaskGroup() as tasks:
+            started = [tasks.create_task(self._outcome(job)) for job in jobs]
+        return [task.result() for task in started]
+
+    async def _outcome(self, job: Job) -> Outcome:
+        conclusion = self._before(job)
+        if conclusion is not None:
+            return self._write(job, conclusion, None, None)
+        async with self._room:
+            began = time.monotonic()
+            record = CallRecord()
+            conclusion = await self._evaluate(job, record)
+            return self._write(job, conclusion, record, time.monotonic() - began)
+
+    def _before(self, job: Job) -> _Conclusion | None:
+        """What can be said without asking the evaluator."""
+        if job.duplicate is not None:
+            return _Conclusion(reason=Reason.DUPLICATE, detail=job.duplicate)
+        limit = job.selected.max_age_s
+        age_s = self._now() - job.span.end_unix_nano / 1e9
+        if limit is not None and age_s > limit:
+            return _Conclusion(reason=Reason.EXPIRED, detail=f"{age_s:.0f} s old, limit {limit:g}")
+        return _missing(job)
+
+    async def _evaluate(self, job: Job, record: CallRecord) -> _Conclusion:
+        evaluator = job.evaluator.evaluator
+        watch = _Stopwatch(evaluator.deadline_s)
+        subject = Subject(
+            span=job.span,
+            context=job.context,
+            judge=self._judge(job, record, watch),
+            spans=(job.span,),
+        )
+        task = asyncio.create_task(_guarded(job.evaluator, subject))
+        try:
+            ended = await _until_done(task, watch)
+        finally:
+            if not task.done():  # past its deadline, or we are cancelled: nothing is left running
+                task.cancel()
+                await asyncio.wait({task}, timeout=_CANCEL_GRACE_S)
+                if not task.done():
+                    self._emit(EvaluationAbandoned(job.evaluator.name))
+        if not ended:
+            self._emit(EvaluatorRaised(job.evaluator.name, "hung past its deadline"))
+            detail = f"no result after {evaluator.deadline_s:g} s of its own time"
+            return _Conclusion(reason=Reason.EVALUATOR_ERROR, detail=detail)
+        if task.cancelled():
+            return self._raised(job, "CancelledError")
+        return self._judged(job, task.result())
+
+    def _judge(self, job: Job, record: CallRecord, watch: _Stopwatch) -> Judge | None:
+        judge, config = job.evaluator.judge, job.evaluator.judge_config
+        if judge is None or config is None:
+            return None
+        policy: Callable[[str], str] = str if job.selected.content == "full" else redact
+        return _TimedJudge(BoundJudge(judge, Deadline(config.deadline_s), record, policy), watch)
+
+    def _judged(self, job: Job, result: object) -> _Conclusion:  # noqa: PLR0911  one for each case
+        match result:
+            case Score():
+                fault = _fault(result)
+                if fault is None:
+                    return _Conclusion(score=result)
+                return self._raised(job, f"returned what is no score: {fault}")
+            case Skip(detail=detail, missing=None):
+                return _Conclusion(reason=Reason.NOT_APPLICABLE, detail=redact(detail))
+            case Skip(missing=Need.INPUT | Need.OUTPUT as what):
+                return _no_content(job.span, what)  # we know which setting turns it on
+            case Skip(detail=detail):
+                return _Conclusion(reason=Reason.MISSING_INPUT, detail=redact(detail))
+            case JudgeFailure(reason=reason, detail=detail):
+                return _Conclusion(reason=reason, detail=redact(detail))
+            case BaseException():
+                return self._raised(job, _where(result))
+            case _:
+                return self._raised(job, f"returned {type(result).__name__}, not Score or Skip")
+
+    def _raised(self, job: Job, error: str) -> _Conclusion:
+        self._emit(EvaluatorRaised(job.evaluator.name, error))
+        return _Conclusion(reason=Reason.EVALUATOR_ERROR, detail=error)
+
+    def _write(
+        self, job: Job, conclusion: _Conclusion, record: CallRecord | None, seconds: float | None
+    ) -> Outcome:
+        span, score = job.span, conclusion.score
+        ref = job.evaluator.ref(job.selected.content)
+        config = job.evaluator.judge_config
+        asked = None
+        if config is not None and record is not None and record.attempts:
+            asked = record.to_record(config.model)
+        return Outcome(
+            evaluation_id=evaluation_id(span.trace_id, span.span_id, ref),
+            outcome=Status.SCORED if conclusion.reason is None else conclusion.reason.status,
+            reason=conclusion.reason,
+            detail=None if conclusion.detail is None else conclusion.detail[:_EXPLANATION_CHARS],
+            trace_id=span.trace_id,
+            span_id=span.span_id,
+            evaluator=ref,
+            score=None
+            if score is None
+            else _score_record(score, job.evaluator.evaluator.threshold),
+            judge=asked,
+            sampling=Sampling(job.selected.routes, job.selected.probability),
+            subject=self._subject(span),
+            sources=(job.source,),
+            origin=self._origin,
+            flags=Flags(
+                truncated=span.truncated or (score is not None and score.truncated),
+                injection_suspected=score is not None and score.injection_suspected,
+                degraded=score is not None and score.degraded,
+            ),
+            evaluated_at=datetime.fromtimestamp(self._now(), UTC).isoformat(
+                timespec="milliseconds"
+            ),
+            evaluation_s=None if seconds is None else round(seconds, 6),
+        )
+
+    def _subject(self, span: Span) -> SubjectRecord:
+        return SubjectRecord(
+            service=_clip(span.service),
+            environment=_clip(span.environment),
+            kind=span.kind,
+            model=_clip(span.request_model or span.response_model),
+            response_model=_clip(span.response_model),
+            prompt_name=_clip(span.prompt_name),
+            prompt_version=_clip(span.prompt_version),
+            tenant=_clip(first_text(self._group_attributes, span.attributes, span.resource)),
+            operation=_clip(span.operation),
+            session_id=_clip(span.session_id),
+            response_id=_clip(span.response_id),
+            start_unix_nano=span.start_unix_nano,
+            duration_s=span.duration_s,
+            input_tokens=span.input_tokens,
+            output_tokens=span.output_tokens,
+            cost_usd=span.cost_usd,
+            convention=span.convention,
+            error=span.error,
+        )
+
+
+def _clip(text: str | None) -> str | None:
+    """Identifiers come from outside: a huge one must not make an outcome that Kafka refuses."""
+    return text if text is None else text[:_ID_CHARS]
+
+
+def first_text(
+    keys: Sequence[str], attributes: Mapping[str, Any], resource: Mapping[str, Any]
+) -> str | None:
+    """The first of `keys` that the span has, else that its resource has, as text."""
+    for where in (attributes, resource):
+        for key in keys:
+            if where.get(key) is not None:
+                return str(where[key])
+    return None
+
+
+async def _guarded(configured: Configured, subject: Subject) -> object:
+    """Run the evaluator; what it raises comes back as a value, its cancellation passes."""
+    try:
+        return await configured.evaluator.evaluate(subject)
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:  # noqa: BLE001  the wall
+        return error
+    except BaseException as error:  # noqa: BLE001  SystemExit of a plugin must not end the worker
+        return error
+
+
+async def _until_done(task: asyncio.Task[object], watch: _Stopwatch) -> bool:
+    """Wait for the evaluator within its own time; True when it ended."""
+    while not task.done():
+        left_s = watch.left_s
+        if left_s is None:
+            answered = asyncio.ensure_future(watch.answered.wait())
+            try:
+                await asyncio.wait({task, answered}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                answered.cancel()
+            continue
+        if left_s <= 0:
+            return False
+        await asyncio.wait({task}, timeout=left_s)
+    return True
+
+
+def _missing(job: Job) -> _Conclusion | None:
+    """What the evaluator needs and the span does not have."""
+    needs = job.evaluator.evaluator.needs
+    span = job.span
+    has_output = bool(span.output_text or span.tool_calls)
+    if Need.OUTPUT in needs and not has_output:
+        return _no_content(span, "output")
+    if Need.INPUT in needs and not any(message.content for message in span.messages_in):
+        return _no_content(span, "input")
+    has = {
+        Need.CONTEXT: bool(job.context),
+        Need.SYSTEM_PROMPT: any(m.role == "system" and m.content for m in span.messages_in),
+        Need.REFERENCE: False,
+        Need.TOOLS: bool(span.tool_calls),
+        Need.SESSION: span.session_id is not None and len(span.messages_in) > 1,
+    }
+    for need in sorted(needs & has.keys()):
+        if not has[need]:
+            return _Conclusion(reason=Reason.MISSING_INPUT, detail=str(need))
+    return None
+
+
+def _no_content(span: Span, what: str) -> _Conclusion:
+    if span.content_setting and not span.has_content:
+        detail = f"no {what} on the span; {span.content_setting} turns it on"
+    elif span.error:
+        detail = f"no {what}: the call ended in an error"
+    else:
+        detail = f"no {what} on the span"
+    return _Conclusion(reason=Reason.NO_CONTENT, detail=detail)
+
+
+def _fault(score: Score) -> str | None:
+    """Why a plugin's score is none, or None."""
+    checks: list[tuple[bool, str]] = [
+        (_is_number(score.value) and 0 <= score.value <= 1, "value is not in 0..1"),
+        (score.passed is None or isinstance(score.passed, bool), "passed is not a bool"),
+        (_is_text(score.label, _LABEL_CHARS), "label is not a short text"),
+        (score.explanation is None or isinstance(score.explanation, str), "explanation is no text"),
+        (
+            score.severity is None
+            or (type(score.severity) is int and 0 <= score.severity <= _MAX_SEVERITY),
+            "severity is not in 0..5",
+        ),
+    ]
+    for holds, fault in checks:
+        if not holds:
+            return fault
+    try:
+        too_large = len(orjson.dumps(dict(score.items))) > _ITEMS_BYTES
+    except (TypeError, ValueError):
+        return "items cannot be written as JSON"
+    return "items are too large" if too_large else None
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in {int, float} and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _is_text(value: object, limit: int) -> bool:
+    return value is None or (isinstance(value, str) and len(value) <= limit)
+
+
+def _score_record(score: Score, threshold: float) -> ScoreRecord:
+    return ScoreRecord(
+        value=float(score.value),
+        label=score.label,
+        passed=score.value >= threshold if score.passed is None else score.passed,
+        explanation=None
+        if score.explanation is None
+        else redact(score.explanation)[:_EXPLANATION_CHARS],
+        items=dict(score.items),
+        severity=score.severity,
+        critical=score.critical,
+    )
+
+
+def _where(error: BaseException) -> str:
+    """Exception type and the place that raised it; its message may hold judged text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"

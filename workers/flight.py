@@ -1,0 +1,70 @@
+"""What a lane has in flight, by partition: how it drains when partitions leave."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .consumer import Record
+from .dead_letters import DeadLetter
+from .engine import Job
+from .offsets import Partition
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One record and all that hangs on it."""
+
+    record: Record
+    jobs: list[Job] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    is_publishing: bool = False
+    """Its outcomes are on their way to the broker: from here it is not cancelled any more."""
+
+    @property
+    def partition(self) -> Partition:
+        """The partition that it came from."""
+        return self.record.claim.partition
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that it keeps in memory while in flight."""
+        return self.record.size_bytes
+
+
+class Flight:
+    """The tasks of one lane. Used from the event loop only.
+
+    Args:
+        drain_s: How long evaluations may go on when their partition leaves.
+        flush_s: How long after that outcomes may wait for their acknowledgement.
+    """
+
+    def __init__(self, drain_s: float, flush_s: float) -> None:
+        self._drain_s = drain_s
+        self._flush_s = flush_s
+        self._tasks: dict[asyncio.Task[None], Work] = {}
+
+    def add(self, task: asyncio.Task[None], work: Work) -> None:
+        """Take a task into account until it is done."""
+        self._tasks[task] = work
+        task.add_done_callback(self._tasks.pop)
+
+    async def drain(self, partitions: Sequence[Partition]) -> int:
+        """Wait for these partitions' work, cut off what takes too long; how many evaluations.
+
+        Work that is publishing is never cut: its outcomes may be on the broker already, and without
+        their commit the next owner would publish them again.
+        """
+        leaving = set(partitions)
+        tasks = {task: work for task, work in self._tasks.items() if work.partition in leaving}
+        if not tasks:
+            return 0
+        _, late = await asyncio.wait(tasks, timeout=self._drain_s)
+        cut = 0
+        for task in late:
+            if not tasks[task].is_publishing:
+                task.cancel()
+                cut += len(tasks[task].jobs)
+        if late:
+            await asyncio.wait(late, timeout=self._flush_s)
+        return cut

@@ -1,0 +1,265 @@
+"""From a record's bytes to the evaluations it asks for: decode, normalise, route and sample.
+
+Pure computation, in the event loop: what no route keeps is dropped before it is parsed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import partial
+
+from schemas import conventions
+from schemas.duplicates import mark_duplicates
+from schemas.errors import Undecodable
+from schemas.events import Emit, SpanRedelivered
+from schemas.limits import Limits
+from schemas.otlp import Decoded, Encoding, Plan, decode
+from schemas.outcome import Source
+from schemas.own import is_own
+from schemas.reasons import DeadLetterReason
+from schemas.span import Span, SpanKind, Usage
+
+from .configured import Configured
+from .consumer import Record
+from .dead_letters import DeadLetter, Limit
+from .duplicates import RecentCalls, RecentSpans
+from .engine import Job
+from .flight import Work
+from .router import Router
+from .sampler import inclusion_probability
+from .usages import CallLedger
+
+_REMEMBERED = 100_000
+"""Spans, and calls, that a lane remembers to know them again: some 20 MB each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was seen in one record, for metrics; all but the first come from the code lane alone.
+
+    Attributes:
+        lane: The lane that read the record.
+        spans: All spans of the record.
+        conventions: Convention of each LLM call that was read in full.
+        usages: What LLM calls cost, each call once, with the probability that it was counted.
+        routes: For each selected span, the routes that it matches.
+    """
+
+    lane: str
+    spans: int = 0
+    conventions: Sequence[str] = ()
+    usages: Sequence[tuple[Usage, float]] = ()
+    routes: Sequence[tuple[str, ...]] = ()
+
+
+class Intake:
+    """Reads the records of one lane.
+
+    Args:
+        lane: The lane's name.
+        router: Decides which evaluators a span gets.
+        evaluators: The evaluators of this lane; what a route gives to others is not this lane's.
+        limits: Bounds on a record.
+        encoding: `kafka.encoding`.
+        limit: Stops the worker when too much is unreadable.
+        counts: Whether this lane counts spans and prices calls (the code lane does).
+        count_all: Price every LLM call, sampled or not.
+        group_attributes: `cost.group_by.attributes`.
+        count: Gets what was seen in each record.
+        emit: Where events go.
+    """
+
+    def __init__(
+        self,
+        lane: str,
+        *,
+        router: Router,
+        evaluators: Mapping[str, Configured],
+        limits: Limits,
+        encoding: Encoding,
+        limit: Limit,
+        counts: bool,
+        count_all: bool,
+        group_attributes: tuple[str, ...],
+        count: Callable[[Counted], None],
+        emit: Emit,
+    ) -> None:
+        self._lane = lane
+        self._router = router
+        self._evaluators = evaluators
+        self._limits = limits
+        self._encoding = encoding
+        self._limit = limit
+        self._group_attributes = group_attributes
+        self._counts = counts
+        self._count = count
+        self._ledger = CallLedger(_REMEMBERED)
+        self._emit = emit
+        self._plan = Plan(
+            threshold=router.threshold,
+            usage=counts and count_all,
+            markers=conventions.MARKERS,
+            usage_keys=conventions.USAGE_KEYS | frozenset(group_attributes),
+        )
+        self.recent_spans = RecentSpans(_REMEMBERED)
+        self._recent_calls = RecentCalls(_REMEMBERED)
+
+    def read(self, record: Record) -> Work:
+        """Decode a record; what it asks for.
+
+        Raises:
+            WorkerStopped: Too much has been unreadable.
+        """
+        work = Work(record)
+        where = f"{record.topic}[{record.partition}]@{record.offset}"
+        try:
+            decoded = self._decode(record)
+        except Undecodable as error:
+            self._count(Counted(self._lane))
+            self._limit.count(readable=False, what=f"{where}: {error}")
+            work.letters.append(_letter(record, record.value, error.reason, error.detail))
+            return work
+        self._limit.count(readable=True, what=where)
+        work.letters.extend(
+            _letter(record, bad.data, bad.reason, bad.detail, is_span=True) for bad in decoded.bad
+        )
+        spans = read_spans(decoded)
+        source = Source(record.topic, record.partition, record.offset)
+        work.jobs.extend(
+            plan_jobs(
+                spans,
+                source,
+                router=self._router,
+                evaluators=self._evaluators,
+                recent_calls=self._recent_calls,
+                is_new=partial(self._is_new, source=source),
+            )
+        )
+        self._count(self._counted(decoded, spans, work.jobs))
+        return work
+
+    def _decode(self, record: Record) -> Decoded:
+        if record.problem is not None:
+            raise Undecodable(DeadLetterReason.BAD_COMPRESSION, record.problem)
+        return decode(record.value or b"", self._encoding, self._limits, self._plan)
+
+    def _is_new(self, span: Span, source: Source) -> bool:
+        """Whether this span was not delivered before, in another record."""
+        again = self.recent_spans.seen(
+            source.topic, source.partition, span.trace_id, span.span_id, source.offset
+        )
+        if again:
+            self._emit(SpanRedelivered(self._lane, 1))
+        return not again
+
+    def _counted(self, decoded: Decoded, spans: Sequence[Span], jobs: Sequence[Job]) -> Counted:
+        if not self._counts:
+            return Counted(self._lane)
+        calls = [s for s in spans if s.kind is SpanKind.LLM and s.duplicate_of is None]
+        routes: dict[str, set[str]] = {}
+        for job in jobs:
+            routes.setdefault(job.span.span_id, set()).update(job.selected.routes)
+        return Counted(
+            self._lane,
+            decoded.span_count,
+            [span.convention for span in calls if span.convention is not None],
+            self._usages(decoded, {(span.trace_id, span.span_id) for span in calls}),
+            [tuple(names) for names in routes.values()],
+        )
+
+    def _usages(self, decoded: Decoded, calls: Set[tuple[str, str]]) -> list[tuple[Usage, float]]:
+        kept = (raw for raw in decoded.spans if (raw.trace_id, raw.span_id) in calls)
+        states: dict[tuple[str, str], str] = {}
+        usages: list[Usage] = []
+        for raw in (*kept, *decoded.light):
+            usage = conventions.usage(raw, self._group_attributes)
+            if usage is not None:
+                usages.append(usage)
+                states[raw.trace_id, raw.span_id] = raw.trace_state
+        counted_from = 0 if self._plan.usage else self._plan.threshold
+        return [
+            (each, inclusion_probability(states[each.trace_id, each.span_id], counted_from))
+            for each in self._ledger.new_calls(usages)
+        ]
+
+
+def read_spans(decoded: Decoded) -> list[Span]:
+    """Normalise what was kept; our own spans (scores, and a judge's calls) are left out."""
+    spans = [conventions.normalise(raw) for raw in decoded.spans]
+    return mark_duplicates([span for span in spans if not is_own(span)])
+
+
+def plan_jobs(
+    spans: Sequence[Span],
+    source: Source,
+    *,
+    router: Router,
+    evaluators: Mapping[str, Configured],
+    recent_calls: RecentCalls,
+    is_new: Callable[[Span], bool],
+) -> list[Job]:
+    """The evaluations that the routes ask for, of all spans of one message.
+
+    Args:
+        spans: The message's spans, duplicates marked.
+        source: Where the message stands.
+        router: Decides which evaluators a span gets.
+        evaluators: Those to plan for; what a route gives to others is left out.
+        recent_calls: Knows calls of earlier messages again.
+        is_new: Asked once for a span that some evaluator gets; False: it is left out.
+    """
+    jobs: list[Job] = []
+    planned: set[tuple[str, str]] = set()
+    for span in spans:
+        selected = [each for each in router.select(span) if each.evaluator in evaluators]
+        key = (span.trace_id, span.span_id)
+        if not selected or key in planned or not is_new(span):
+            continue
+        planned.add(key)
+        context = context_of(span, spans)
+        for each in selected:
+            twin = span.duplicate_of or recent_calls.duplicate_of(span, each.evaluator)
+            duplicate = None if twin is None else f"the same call as span {twin}"
+            jobs.append(Job(span, evaluators[each.evaluator], each, source, context, duplicate))
+    return jobs
+
+
+def context_of(span: Span, spans: Sequence[Span]) -> tuple[str, ...]:
+    """The texts that an answer had to rest on.
+
+    Documents of the retriever spans of the same trace in the same message; else documents on the
+    span itself; else the tool results in its prompt.
+    """
+    documents = [
+        text
+        for other in spans
+        if other.kind is SpanKind.RETRIEVER
+        and other.trace_id == span.trace_id
+        and other.start_unix_nano <= span.end_unix_nano
+        for text in other.documents
+    ]
+    if documents:
+        return tuple(documents)
+    if span.documents:
+        return span.documents
+    return tuple(m.content for m in span.messages_in if m.role == "tool" and m.content)
+
+
+def _letter(
+    record: Record,
+    value: bytes | None,
+    reason: DeadLetterReason,
+    detail: str,
+    *,
+    is_span: bool = False,
+) -> DeadLetter:
+    return DeadLetter(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp_s,
+        record.key,
+        value,
+        reason,
+        detail,
+        is_span,
+    )

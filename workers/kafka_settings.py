@@ -1,0 +1,78 @@
+"""The librdkafka properties that keep the promise, and the user's own beside them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from schemas.config import KafkaConfig
+
+SESSION_TIMEOUT_MS = 10_000
+"""Classic protocol only: how long a killed worker's partitions stand still (the default is 45 s).
+
+Heartbeats come from librdkafka's own thread, so a busy worker keeps its session.
+"""
+
+_CLASSIC_ONLY = ("session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type")
+
+
+def common(kafka: KafkaConfig) -> dict[str, Any]:
+    """What every client of ours shares: where the cluster is, and `kafka.client`."""
+    return {
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "client.id": "assay",
+        **kafka.client,
+    }
+
+
+def consumer(
+    kafka: KafkaConfig, group_id: str, *, message_bytes: int, protocol: str
+) -> dict[str, Any]:
+    """A lane's consumer. Offsets are committed by hand, and out of range is an error."""
+    settings: dict[str, Any] = {
+        # Prefetch is memory that no bound of ours sees: keep it small.
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.message.max.bytes": max(1_048_576, message_bytes),
+        "receive.message.max.bytes": 100_000_000,
+        **common(kafka),
+        "group.id": group_id,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "enable.partition.eof": False,
+    }
+    if protocol == "consumer":
+        for name in _CLASSIC_ONLY:  # the broker decides these, and librdkafka refuses them
+            settings.pop(name, None)
+        return {**settings, "group.protocol": "consumer"}
+    settings.setdefault("session.timeout.ms", SESSION_TIMEOUT_MS)
+    return {
+        **settings,
+        "group.protocol": "classic",
+        "partition.assignment.strategy": "cooperative-sticky",
+    }
+
+
+def lookup(kafka: KafkaConfig, group_id: str) -> dict[str, Any]:
+    """A consumer that joins nothing: it reads another group's commits, or a topic from anywhere."""
+    return {
+        **common(kafka),
+        "group.id": group_id,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "group.protocol": "classic",
+    }
+
+
+def producer(
+    kafka: KafkaConfig, on_error: Callable[[Any], None] | None = None
+) -> Mapping[str, Any]:
+    """The worker's producer: idempotent, acknowledged by all replicas in sync."""
+    return {
+        "linger.ms": 10,
+        "compression.type": "lz4",
+        "queue.buffering.max.kbytes": 65_536,
+        **common(kafka),
+        "acks": "all",
+        "enable.idempotence": True,
+        **({} if on_error is None else {"error_cb": on_error}),
+    }

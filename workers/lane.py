@@ -1,0 +1,197 @@
+"""One lane: a consumer group with its own pipeline and watermark."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from confluent_kafka import Consumer
+
+from schemas.config import Config
+from schemas.events import Emit, IntakePaused
+from schemas.limits import Limits
+from schemas.otlp import Encoding
+from schemas.outcome import Outcome
+
+from . import kafka_settings
+from .configured import CODE, LANES, Configured
+from .consumer import LaneConsumer
+from .dead_letters import DeadLetters, Limit
+from .engine import Engine
+from .flight import Flight
+from .gate import Gate
+from .intake import Counted, Intake
+from .offsets import Offsets, Partition
+from .pipeline import Pipeline
+from .publisher import Publisher
+from .router import Router
+from .starts import Starts
+
+_DRAIN_MARGIN_S = 3.0
+_BUFFER_SHARE = 4
+_LOOKUP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A running lane, with what its metrics look at."""
+
+    name: str
+    pipeline: Pipeline
+    offsets: Offsets
+    gate: Gate
+    consumer: LaneConsumer
+
+    async def run(self) -> None:
+        """Read until `stop`; both halves end together, and a failure of one ends the other."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._consume())
+            tasks.create_task(self.pipeline.run())
+
+    async def _consume(self) -> None:
+        try:
+            await self.consumer.run()
+        finally:
+            self.gate.abandon()  # the intake may stand there, waiting for a judge that is out
+
+    def stop(self) -> None:
+        """Drain, commit and leave the group; `run` returns then."""
+        self.consumer.stop()
+
+
+def group_of(config: Config, lane: str) -> str:
+    """The consumer group of a lane."""
+    return f"{config.kafka.group_id}.{lane}"
+
+
+def lanes_of(evaluators: Mapping[str, Configured]) -> tuple[str, ...]:
+    """The lanes that a config needs: code always, the judge lane if an evaluator has a judge."""
+    needed = {evaluator.lane for evaluator in evaluators.values()} | {CODE}
+    return tuple(lane for lane in LANES if lane in needed)
+
+
+def build_lane(
+    name: str,
+    config: Config,
+    evaluators: Mapping[str, Configured],
+    *,
+    publisher: Publisher,
+    emit: Emit,
+    observe: Callable[[Sequence[Outcome]], None],
+    observe_lag: Callable[[Mapping[Partition, tuple[int, int]]], None],
+    count: Callable[[Counted], None],
+    beat: Callable[[], None],
+) -> Lane:
+    """Build one lane of a worker; see `pipeline.py` for how its parts work together."""
+    mine = {key: value for key, value in evaluators.items() if value.lane == name}
+    offsets = Offsets()
+    gate = Gate(config.limits.in_flight, config.limits.in_flight_bytes)
+    flight = Flight(config.stop.drain_s, config.stop.flush_s)
+    intake = Intake(
+        name,
+        router=Router(config.routes, emit),
+        evaluators=mine,
+        limits=Limits(
+            message_bytes=config.limits.message_bytes,
+            spans_per_message=config.limits.spans_per_message,
+            attributes_per_span=config.limits.attributes_per_span,
+        ),
+        encoding=Encoding(config.kafka.encoding),
+        limit=Limit(config.dead_letters),
+        counts=name == CODE,
+        count_all=config.cost.count == "all",
+        group_attributes=config.cost.group_by.attributes,
+        count=count,
+        emit=emit,
+    )
+
+    async def drain(partitions: Sequence[Partition]) -> int:
+        cut = await flight.drain(partitions)
+        for partition in partitions:
+            intake.recent_spans.forget_partition(*partition)
+        return cut
+
+    consumer = LaneConsumer(
+        name,
+        open_consumer=partial(_open_consumer, config, name),
+        topics=config.kafka.spans,
+        offsets=offsets,
+        starts=Starts(
+            config.kafka.start,
+            lanes="".join(lane[0] for lane in lanes_of(evaluators)),
+            lane=name[0],
+            partitions_of=partial(_partitions_of, config),
+            code_group=None if name == CODE else partial(_code_group, config),
+        ),
+        drain=drain,
+        drain_limit_s=config.stop.drain_s + config.stop.flush_s + _DRAIN_MARGIN_S,
+        buffer_bytes=config.limits.in_flight_bytes // _BUFFER_SHARE,
+        emit=emit,
+        observe=observe_lag,
+        beat=beat,
+    )
+    for judge in {e.judge for e in mine.values() if e.judge is not None}:
+        judge.on_blocked(_JudgeSwitch(name, judge.name, gate, emit))
+    pipeline = Pipeline(
+        lane=name,
+        consumer=consumer,
+        intake=intake,
+        gate=gate,
+        engine=Engine(
+            emit,
+            group_attributes=config.cost.group_by.attributes,
+            concurrency=config.limits.in_flight,
+        ),
+        publisher=publisher,
+        dead_letters=DeadLetters(
+            publisher, config.kafka.dead_letters, content=config.dead_letters.content, emit=emit
+        )
+        if name == CODE
+        else None,
+        scores_topic=config.kafka.scores,
+        flight=flight,
+        observe=observe,
+        emit=emit,
+    )
+    return Lane(name, pipeline, offsets, gate, consumer)
+
+
+@dataclass(frozen=True, slots=True)
+class _JudgeSwitch:
+    """Lets a lane's intake stand still while one of its judges is out."""
+
+    lane: str
+    judge: str
+    gate: Gate
+    emit: Emit
+
+    def __call__(self, is_blocked: bool, why: str) -> None:
+        if is_blocked:
+            self.gate.close(self.judge)
+        else:
+            self.gate.open(self.judge)
+        self.emit(IntakePaused(self.lane, is_blocked, why))
+
+
+def _open_consumer(
+    config: Config, lane: str, protocol: str, callbacks: Mapping[str, object]
+) -> Consumer:
+    settings = kafka_settings.consumer(
+        config.kafka,
+        group_of(config, lane),
+        message_bytes=config.limits.message_bytes,
+        protocol=protocol,
+    )
+    return Consumer({**settings, **callbacks})
+
+
+def _code_group(config: Config) -> Consumer:
+    return Consumer(kafka_settings.lookup(config.kafka, group_of(config, CODE)))
+
+
+def _partitions_of(config: Config, topic: str) -> Sequence[int]:
+    client = _code_group(config)
+    try:
+        return tuple(client.list_topics(topic, _LOOKUP_S).topics[topic].partitions)
+    finally:
+        client.close()

@@ -1,0 +1,90 @@
+"""One span from Kafka to committed offset, on one screen.
+
+    consumer → intake → gate → engine → publisher → claim → (consumer commits)
+
+`consumer.py` reads records and commits offsets; `intake.py` decodes, routes and samples; `gate.py`
+bounds what is in flight; `engine.py` turns jobs into outcomes; `publisher.py` and `dead_letters.py`
+wait for the broker's acknowledgement; `offsets.py` holds the claims; `flight.py` drains.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from schemas.errors import WorkerStopped
+from schemas.events import Emit, LateResultDropped
+from schemas.outcome import Outcome
+
+from .consumer import LaneConsumer
+from .dead_letters import DeadLetters
+from .engine import Engine
+from .flight import Flight, Work
+from .gate import Gate
+from .intake import Intake
+from .publisher import Publisher, outcome_message
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The hops of one lane, in order. Delivery is at least once; records finish in any order."""
+
+    lane: str
+    consumer: LaneConsumer
+    intake: Intake
+    gate: Gate
+    engine: Engine
+    publisher: Publisher
+    dead_letters: DeadLetters | None
+    """None in every lane but the code lane, which alone publishes dead letters."""
+    scores_topic: str
+    flight: Flight
+    observe: Callable[[Sequence[Outcome]], None]
+    emit: Emit
+
+    async def run(self) -> None:
+        """Carry every record to a committed offset, until the consumer has stopped.
+
+        Raises:
+            WorkerStopped: Too much is unreadable; what was in flight has been drained.
+        """
+        failures: list[WorkerStopped] = []
+        async with asyncio.TaskGroup() as tasks:
+            async for record in self.consumer:
+                if failures or not record.claim.may_start():
+                    continue  # its partition is leaving: the next owner reads it
+                try:
+                    work = self.intake.read(record)
+                except WorkerStopped as error:
+                    failures.append(error)
+                    self.consumer.stop()
+                    continue
+                if not work.jobs and not work.letters:
+                    record.claim.release()
+                    continue
+                await self.gate.enter(len(work.jobs), work.size_bytes)
+                if not record.claim.may_start():
+                    self.leave(work)
+                    continue
+                task = tasks.create_task(self.settle(work))
+                self.flight.add(task, work)
+                task.add_done_callback(partial(self.leave, work))  # also if it never started
+        if failures:
+            raise failures[0]
+
+    async def settle(self, work: Work) -> None:
+        """Conclude one record: all its outcomes together, then its claim."""
+        outcomes = await self.engine.outcomes(work.jobs)
+        if work.record.claim.is_lost:  # the partition has a new owner, who publishes them
+            self.emit(LateResultDropped(self.lane, len(outcomes)))
+            return
+        work.is_publishing = True
+        if self.dead_letters is not None:
+            await self.dead_letters.publish(work.letters)
+        await self.publisher.send([outcome_message(self.scores_topic, o) for o in outcomes])
+        self.observe(outcomes)
+        work.record.claim.release()
+
+    def leave(self, work: Work, _: object = None) -> None:
+        """Give the room back."""
+        self.gate.leave(len(work.jobs), work.size_bytes)

@@ -1,0 +1,284 @@
+"""What happened, as a log line and a counter: one place, so that neither is forgotten."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, assert_never
+
+from structlog.typing import FilteringBoundLogger
+
+from schemas.events import (
+    BreakerMoved,
+    BreakerState,
+    CommitFailed,
+    DeadLettered,
+    EvaluationAbandoned,
+    EvaluatorRaised,
+    Event,
+    IntakePaused,
+    JudgeCalled,
+    JudgeRetried,
+    KafkaError,
+    LateResultDropped,
+    LimiterMoved,
+    LoopBlocked,
+    PartitionsAssigned,
+    PartitionsRevoked,
+    RouteFailed,
+    SpanRedelivered,
+    StructuredModeChanged,
+)
+
+from .logs import LogEvent
+from .metrics import Metrics
+
+_QUIET_S = 3600.0
+_MAX_FAILURES = 1000
+
+_BREAKER_EVENTS = {
+    BreakerState.OPEN: LogEvent.BREAKER_OPENED,
+    BreakerState.HALF_OPEN: LogEvent.BREAKER_PROBING,
+    BreakerState.CLOSED: LogEvent.BREAKER_CLOSED,
+}
+
+
+class Telemetry:
+    """The `Emit` of a worker; called by the event loop's thread and by poll threads.
+
+    The same failure is logged once, then only counted; after an hour it is logged again, with the
+    number of times it was not.
+
+    Args:
+        metrics: What is counted.
+        logger: Where lines go; a line that cannot be written is counted and harms nothing.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        logger: FilteringBoundLogger,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._metrics = metrics
+        self._logger = logger
+        self._repeats = _Repeats(clock)
+
+    def __call__(self, event: Event) -> None:
+        """Count and log one event."""
+        match event:
+            case (
+                JudgeCalled()
+                | JudgeRetried()
+                | BreakerMoved()
+                | LimiterMoved()
+                | StructuredModeChanged()
+            ):
+                self._judge(event)
+            case EvaluatorRaised() | EvaluationAbandoned() | RouteFailed():
+                self._evaluation(event)
+            case DeadLettered() | LateResultDropped() | SpanRedelivered() | LoopBlocked():
+                self._records(event)
+            case (
+                PartitionsAssigned()
+                | PartitionsRevoked()
+                | IntakePaused()
+                | CommitFailed()
+                | KafkaError()
+            ):
+                self._kafka(event)
+            case _:
+                assert_never(event)
+
+    def _judge(
+        self,
+        event: JudgeCalled | JudgeRetried | BreakerMoved | LimiterMoved | StructuredModeChanged,
+    ) -> None:
+        judges = self._metrics.judges
+        match event:
+            case JudgeCalled():
+                judges.called(event)
+                self._log(
+                    "debug",
+                    LogEvent.JUDGE_CALLED,
+                    endpoint=event.endpoint,
+                    model=event.model,
+                    result=event.result,
+                    latency_s=round(event.latency_s, 3),
+                )
+            case JudgeRetried():
+                judges.retried(event)
+                self._log(
+                    "debug",
+                    LogEvent.JUDGE_RETRIED,
+                    endpoint=event.endpoint,
+                    result=event.why,
+                    wait_s=round(event.wait_s, 3),
+                )
+            case BreakerMoved():
+                judges.breaker_moved(event)
+                level = "warning" if event.state is BreakerState.OPEN else "info"
+                name = _BREAKER_EVENTS[event.state]
+                self._log(level, name, endpoint=event.endpoint, why=event.why)
+            case LimiterMoved():
+                judges.limiter_moved(event)
+                self._log(
+                    "debug",
+                    LogEvent.LIMITER_MOVED,
+                    endpoint=event.endpoint,
+                    limit=event.limit,
+                    in_use=event.in_use,
+                )
+            case StructuredModeChanged():
+                judges.mode_changes.labels(event.endpoint).inc()
+                self._log(
+                    "info",
+                    LogEvent.MODE_CHANGED,
+                    endpoint=event.endpoint,
+                    model=event.model,
+                    mode=event.mode,
+                    dropped=event.dropped,
+                )
+            case _:
+                assert_never(event)
+
+    def _evaluation(self, event: EvaluatorRaised | EvaluationAbandoned | RouteFailed) -> None:
+        match event:
+            case EvaluatorRaised():
+                self._metrics.evaluator_errors.labels(event.evaluator).inc()
+                self._log_once(
+                    "warning",
+                    LogEvent.EVALUATOR_RAISED,
+                    evaluator=event.evaluator,
+                    error=event.error,
+                )
+            case EvaluationAbandoned():
+                self._metrics.evaluations_abandoned.labels(event.evaluator).inc()
+                self._log_once("error", LogEvent.EVALUATION_ABANDONED, evaluator=event.evaluator)
+            case RouteFailed():
+                self._metrics.pipeline.route_failures.labels(event.route).inc()
+                self._log_once(
+                    "warning", LogEvent.ROUTE_FAILED, route=event.route, error=event.error
+                )
+            case _:
+                assert_never(event)
+
+    def _records(
+        self, event: DeadLettered | LateResultDropped | SpanRedelivered | LoopBlocked
+    ) -> None:
+        pipeline = self._metrics.pipeline
+        match event:
+            case DeadLettered():
+                pipeline.dead_letters.labels(event.reason.value).inc()
+                self._log_once(
+                    "warning",
+                    LogEvent.DEAD_LETTERED,
+                    key=(event.topic, event.reason),
+                    topic=event.topic,
+                    partition=event.partition,
+                    offset=event.offset,
+                    reason=event.reason.value,
+                    detail=event.detail,
+                )
+            case LateResultDropped():
+                pipeline.late_results.labels(event.lane).inc(event.outcomes)
+                self._log(
+                    "warning",
+                    LogEvent.LATE_RESULT_DROPPED,
+                    lane=event.lane,
+                    outcomes=event.outcomes,
+                )
+            case SpanRedelivered():
+                pipeline.spans_redelivered.labels(event.lane).inc(event.count)
+                self._log("debug", LogEvent.SPAN_REDELIVERED, lane=event.lane, count=event.count)
+            case LoopBlocked():
+                pipeline.loop_blocked.inc(event.seconds)
+                self._log_once(
+                    "warning", LogEvent.LOOP_BLOCKED, key=(), seconds=round(event.seconds, 3)
+                )
+            case _:
+                assert_never(event)
+
+    def _kafka(
+        self,
+        event: PartitionsAssigned | PartitionsRevoked | IntakePaused | CommitFailed | KafkaError,
+    ) -> None:
+        pipeline = self._metrics.pipeline
+        match event:
+            case PartitionsAssigned():
+                pipeline.partitions_assigned.labels(event.lane).inc(len(event.starts))
+                starts = {f"{topic}[{number}]": offset for topic, number, offset in event.starts}
+                self._log("info", LogEvent.PARTITIONS_ASSIGNED, lane=event.lane, starts=starts)
+            case PartitionsRevoked():
+                pipeline.partitions_assigned.labels(event.lane).dec(len(event.partitions))
+                pipeline.repeated.labels(event.lane).inc(event.judged_again)
+                self._log(
+                    "warning" if event.lost or event.judged_again else "info",
+                    LogEvent.PARTITIONS_REVOKED,
+                    lane=event.lane,
+                    partitions=[f"{topic}[{number}]" for topic, number in event.partitions],
+                    lost=event.lost,
+                    judged_again=event.judged_again,
+                )
+            case IntakePaused():
+                # A full lane pauses and goes on many times a minute; that is no news.
+                pipeline.intake_paused.labels(event.lane).set(1 if event.paused else 0)
+                name = LogEvent.INTAKE_PAUSED if event.paused else LogEvent.INTAKE_RESUMED
+                self._log("debug", name, lane=event.lane, why=event.why)
+            case CommitFailed():
+                pipeline.commit_failures.labels(event.lane).inc()
+                self._log_once(
+                    "warning", LogEvent.COMMIT_FAILED, lane=event.lane, error=event.error
+                )
+            case KafkaError():
+                pipeline.kafka_errors.labels(event.lane).inc()
+                self._log_once(
+                    "warning", LogEvent.KAFKA_ERROR, client=event.lane, error=event.error
+                )
+            case _:
+                assert_never(event)
+
+    def _log_once(
+        self, level: str, name: LogEvent, *, key: Hashable | None = None, **fields: Any
+    ) -> None:
+        """Log a failure unless the same one was logged lately; `key` says what "the same" is."""
+        same = tuple(fields.items()) if key is None else key
+        repeated = self._repeats.count((name, same))
+        if repeated is None:
+            return
+        if repeated:
+            fields["repeated"] = repeated
+        self._log(level, name, **fields)
+
+    def _log(self, level: str, name: LogEvent, **fields: Any) -> None:
+        try:
+            getattr(self._logger, level)(name.value, **fields)
+        except (OSError, ValueError):
+            # The stream is full, closed or gone; an emit must never raise.
+            self._metrics.pipeline.log_lines_lost.inc()
+
+
+class _Repeats:
+    """Which failures were logged lately, and how often they came since.
+
+    Two threads meet here: both could find a failure new and log it twice, hence the lock.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
+
+    def count(self, failure: Hashable) -> int | None:
+        """None: say nothing; else how often the failure came unsaid since it was last logged."""
+        now = self._clock()
+        with self._lock:
+            logged_at, unsaid = self._failures.pop(failure, (float("-inf"), 0))
+            if now - logged_at < _QUIET_S:
+                self._failures[failure] = (logged_at, unsaid + 1)
+                return None
+            self._failures[failure] = (now, 0)
+            if len(self._failures) > _MAX_FAILURES:
+                self._failures.popitem(last=False)
+            return unsaid
