@@ -315,7 +315,8 @@ def _integer(raw: Any, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
         number = int(raw)
     except (TypeError, ValueError, OverflowError) as error:
         raise _misfit("a number", "a 64-bit integer") from error
-    if not low <= number <= high or (isinstance(raw, float) and raw != number):
+    is_whole = not isinstance(raw, float | bool) or (isinstance(raw, float) and raw == number)
+    if not is_whole or not low <= number <= high:
         raise _misfit("a number", "a 64-bit integer")
     return number
 

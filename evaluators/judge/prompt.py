@@ -68,8 +68,8 @@ def write_prompt(question: Question, data: Mapping[str, str], correction: str = 
     )
     system = (
         f"{stable}\n\n"
-        f"Name of the evidence object in this request: evidence_{nonce}\n"
-        f"Receipt of this request: {receipt}"
+        f"Receipt of this request: {receipt}\n"
+        f"Name of the evidence object in this request: evidence_{nonce}"
     )
     evidence = orjson.dumps({f"evidence_{nonce}": data}).decode()
     user = f"{evidence}\n\n{_REMINDER}"

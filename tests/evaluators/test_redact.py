@@ -50,7 +50,8 @@ _PIECES = st.sampled_from(
     [
         "ana@mail.com", "4111 1111 1111 1111", "+49 170 1234567", "DE89370400440532013000",
         "AKIAQYLPMN5HHHFPZAM2", "postgres://a:S3cr3tP4ss@db/x", "93.184.216.34", "123-45-6789",
-        "Tel.", " ", "-", ":", "@", "[EMAIL]", "[SECRET]", "password=", "00", "1", ".", "\u00a0", "é"
+        "Tel.", " ", "-", ":", "@", "[EMAIL]", "[SECRET]", "password=", "00", "1", ".", "\u00a0",
+        "é",
     ]
 )  # fmt: skip
 

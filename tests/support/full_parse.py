@@ -23,10 +23,13 @@ def full_parse(value: bytes, limits: Limits, plan: Plan) -> Decoded:
         scopes = [part for number, part in wire_fields(resource_part) if number == 2]
         for scope_spans, scope_part in zip(resource_spans.scope_spans, scopes, strict=True):
             parts = [part for number, part in wire_fields(scope_part) if number == 2]
+            scope_data = b"".join(part for number, part in wire_fields(scope_part) if number == 1)
             for span, data in zip(scope_spans.spans, parts, strict=True):
                 assert span == Span.FromString(data)
-                source = resource_spans.resource, scope_spans.scope
-                _choose(span, data, source, decoded, plan=plan, limits=limits)
+                decoded.span_count += 1
+                if any(marker in data or marker in scope_data for marker in plan.markers):
+                    source = resource_spans.resource, scope_spans.scope
+                    _choose(span, data, source, decoded, plan=plan, limits=limits)
     return decoded
 
 
@@ -63,10 +66,6 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
 def _choose(
     span: Any, data: bytes, source: tuple[Any, Any], decoded: Decoded, *, plan: Plan, limits: Limits
 ) -> None:
-    decoded.span_count += 1
-    scope_data = source[1].SerializeToString()
-    if not any(marker in data or marker in scope_data for marker in plan.markers):
-        return
     has_trace_id = _named(span.trace_id, 16) is not None
     kept = not has_trace_id or randomness(span.trace_id.hex(), span.trace_state) >= plan.threshold
     if not kept and not plan.usage:
