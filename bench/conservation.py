@@ -18,7 +18,7 @@ from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from support.conservation import (  # noqa: E402  found by the line above
+from support.conservation import (
     JudgeProcess,
     Ledger,
     committed,
@@ -28,9 +28,9 @@ from support.conservation import (  # noqa: E402  found by the line above
     peak_rss_mb,
     read_values,
 )
-from support.kafka import KafkaServer, libraries  # noqa: E402
-from support.spans import KeyedMessage, produce, traces  # noqa: E402
-from support.workers import (  # noqa: E402
+from support.kafka import KafkaServer, libraries
+from support.spans import KeyedMessage, produce, traces
+from support.workers import (
     DEAD,
     SCORES,
     SPANS,

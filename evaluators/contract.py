@@ -224,9 +224,9 @@ class Evaluator(Protocol):
     The worker builds one object for each configured evaluator and calls `evaluate` many times at
     once, from one event loop: keep no state that two spans share. Do not block: a call that keeps
     the loop busy for long holds up every other evaluation.
-    What it raises becomes `failed(evaluator_error)`, but for `JudgeFailure`, which keeps its reason.
-    A call that outlives `deadline_s` is cancelled and becomes `failed(timeout)` where it waits for a
-    judge, else `failed(evaluator_error)`.
+    What it raises becomes `failed(evaluator_error)`, except `JudgeFailure`, which keeps its reason.
+    A call that outlives `deadline_s`, not counting the time its judge takes, is cancelled and
+    becomes `failed(evaluator_error)`; a judge that is too slow is `failed(timeout)`.
     """
 
     @property

@@ -1,7 +1,7 @@
 """What both encodings ask of a span: is it wanted, can it be named, is it of a sane size."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Generic, TypeVar
 
@@ -78,27 +78,6 @@ def is_kept(trace_id: bytes, trace_state: str, threshold: int) -> bool:
     if "rv:" in trace_state:
         return randomness(trace_id.hex(), trace_state) >= threshold
     return int.from_bytes(trace_id[-_RANDOM_BYTES:], "big") >= threshold
-
-
-def kept_indexes(trace_ids: Sequence[bytes], threshold: int) -> list[int]:
-    """Where in a list of valid trace ids those stand that sampling keeps, without tracestates.
-
-    The first random byte of all ids at once leaves few to compare: 4 instead of 14 µs for 100.
-    """
-    if threshold >= 1 << RANDOMNESS_BITS:
-        return []
-    bound = threshold.to_bytes(_RANDOM_BYTES, "big")
-    first_bytes = b"".join(trace_ids)[len(NO_TRACE_ID) - _RANDOM_BYTES :: len(NO_TRACE_ID)]
-    return [
-        found.start()
-        for found in _at_least(bound[0]).finditer(first_bytes)
-        if trace_ids[found.start()][-_RANDOM_BYTES:] >= bound
-    ]
-
-
-@lru_cache(maxsize=256)
-def _at_least(byte: int) -> re.Pattern[bytes]:
-    return re.compile(b"[\\x%02x-\\xff]" % byte)
 
 
 def valid_ids(trace_id: bytes, span_id: bytes) -> tuple[str, str]:

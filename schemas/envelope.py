@@ -5,7 +5,7 @@ occurs several times is merged. So upb does the work that a loop in Python would
 
 - `Request` leaves spans, resources and scopes as bytes.
 - `Heads` merges all spans of a message into one, which leaves two flat lists: every trace id and
-  every tracestate, in order. As many ids as spans means: each span has exactly one.
+  every tracestate, in order.
 - `Head` is that for one span, where the flat lists do not decide.
 - `LightSpan` reads attributes as a map (the wire format of a map entry is that of a `KeyValue`),
   so that the wanted ones are looked up and the others never become Python objects.

@@ -25,7 +25,6 @@ from .checks import (
     check_levels,
     hex_id,
     is_kept,
-    kept_indexes,
     marker_search,
     too_deep,
     valid_ids,
@@ -36,6 +35,10 @@ from .limits import Limits
 from .plan import BadSpan, Decoded, Plan
 from .reasons import DeadLetterReason
 from .span import RawSpan, SpanEvent
+from .tracestate import RANDOMNESS_BITS
+
+_ID_FIELD_BYTES = 2 + len(NO_TRACE_ID)
+"""Of a serialised trace id: tag 0x0a, length 0x10, the id."""
 
 _Block = tuple[Any, Any, Sequence[bytes]]
 """The envelope's ResourceSpans, its ScopeSpans, the serialised spans."""
@@ -106,16 +109,16 @@ def _check_total(what: str, count: int, limits: Limits) -> None:
 def _kept(value: bytes, blocks: list[_Block], count: int, threshold: int) -> list[_Block]:
     """The blocks with kept spans, and of these the kept spans alone.
 
-    95 % of all spans end here, so all of them are decided by one flat list of the whole message:
+    95 % of all spans end here, so all of them are decided by one row of the message's trace ids:
     a head of its own for each span would cost as much as everything else that is done for them.
     """
-    trace_ids = _plain_trace_ids(value, count)
-    if trace_ids is None:
+    row = _trace_id_row(value, count)
+    if row is None:
         return [
             (resource_spans, scope_spans, [d for d in spans if _is_head_kept(d, threshold)])
             for resource_spans, scope_spans, spans in blocks
         ]
-    indexes = kept_indexes(trace_ids, threshold)
+    indexes = _kept_indexes(row, threshold)
     indexes.append(count)
     kept: list[_Block] = []
     position = start = 0
@@ -131,22 +134,49 @@ def _kept(value: bytes, blocks: list[_Block], count: int, threshold: int) -> lis
     return kept
 
 
-def _plain_trace_ids(value: bytes, count: int) -> list[bytes] | None:
-    """The trace id of each span of the message; None if it takes more than that to decide.
+def _trace_id_row(value: bytes, count: int) -> bytes | None:
+    """The serialised trace id fields of all spans in a row; None if it takes more to decide.
 
     A valid span has at least one trace id. So as many ids as spans means one for each, and none
-    that a later field of the same span overrides.
+    that a later field of the same span overrides. To serialise what is left of the merged span is
+    how to get 100 ids in 2 µs; as Python objects they take 12.
     """
     try:
         merged = Heads.FromString(value).resource_spans.scope_spans.spans
     except DecodeError:  # a span is no message at all; its envelope does not look inside
         return None
-    trace_ids: list[bytes] = merged.trace_id[:]
-    if len(trace_ids) != count or {*map(len, trace_ids)} != {len(NO_TRACE_ID)}:
-        return None
-    if NO_TRACE_ID in trace_ids or any(b"rv:" in state for state in merged.trace_state):
-        return None
-    return trace_ids
+    merged.DiscardUnknownFields()
+    written: bytes = merged.SerializeToString()
+    end = count * _ID_FIELD_BYTES
+    row, rest = written[:end], written[end:]
+    plain = (
+        row[0::_ID_FIELD_BYTES] == count * b"\x0a"
+        and row[1::_ID_FIELD_BYTES] == count * b"\x10"
+        and not rest.startswith(b"\x0a")  # one id more
+        and b"rv:" not in rest  # a tracestate that decides
+        and NO_TRACE_ID not in row  # or two ids that meet in zeros: only slower
+    )
+    return row if plain else None
+
+
+def _kept_indexes(row: bytes, threshold: int) -> list[int]:
+    """Which spans of a row of trace id fields are kept.
+
+    The first random byte of all ids at once leaves few to compare: 3 instead of 14 µs for 100.
+    """
+    if threshold >= 1 << RANDOMNESS_BITS:
+        return []
+    size = RANDOMNESS_BITS // 8
+    bound = threshold.to_bytes(size, "big")
+    candidates = _at_least(bound[0]).finditer(row[_ID_FIELD_BYTES - size :: _ID_FIELD_BYTES])
+    indexes = [found.start() for found in candidates]
+    ends = [(index + 1) * _ID_FIELD_BYTES for index in indexes]
+    return [i for i, end in zip(indexes, ends, strict=True) if row[end - size : end] >= bound]
+
+
+@lru_cache(maxsize=256)
+def _at_least(byte: int) -> re.Pattern[bytes]:
+    return re.compile(b"[\\x%02x-\\xff]" % byte)
 
 
 def _is_head_kept(data: bytes, threshold: int) -> bool:
@@ -159,10 +189,12 @@ def _is_head_kept(data: bytes, threshold: int) -> bool:
 
 def _marked(scope: bytes, spans: Sequence[bytes], search: MarkerSearch) -> Sequence[bytes]:
     """The spans with a marker, all of them if their scope has it; the whole block comes first."""
-    found = search(b"".join((scope, *spans)))
+    spans = spans[:]  # bytes objects once, and in one go
+    found = search(scope + b"".join(spans))
     if not found:
         return ()
-    if search(scope):
+    # The leftmost marker is found: one that stands in the scope is, where there is one.
+    if found.start() < len(scope) and search(scope):
         return spans
     # One library wrote them all, so what marks one marks most others: a tenth of the full search.
     usual = found.group()

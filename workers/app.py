@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from evaluators.judge.client import Endpoints, JudgeClient
 from schemas.config import Config, JudgeConfig
 from schemas.errors import AssayError, ConfigError
-from schemas.events import Event, LoopBlocked, PartitionsAssigned
+from schemas.events import Event, LoopBlocked
 
 from . import kafka_settings
 from .configured import Configured, build
@@ -131,18 +131,29 @@ class Worker:
         )
         self._lanes = [self._lane(name, evaluators, publisher) for name in names]
         for lane in self._lanes:
-            self._health.set_ready(f"lane {lane.name}", False, "has no partitions yet")
+            self._health.set_ready(f"lane {lane.name}", False, "has not joined its group yet")
         self._catch_signals()
         ticker = asyncio.create_task(self._tick())
+        failures: list[BaseExceptionGroup[BaseException]] = []
         try:
             async with asyncio.TaskGroup() as tasks:
                 for lane in self._lanes:
-                    tasks.create_task(lane.run())
-        except BaseExceptionGroup as group:
-            raise _first(group) from None
+                    tasks.create_task(self._run_lane(lane, failures))
         finally:
             ticker.cancel()
             await asyncio.to_thread(publisher.close, self._config.stop.flush_s)
+        if failures:
+            raise _first(BaseExceptionGroup("lanes", failures))
+
+    async def _run_lane(
+        self, lane: Lane, failures: list[BaseExceptionGroup[BaseException]]
+    ) -> None:
+        try:
+            await lane.run()
+        except BaseExceptionGroup as group:
+            failures.append(group)
+            if self._last_resort is None:  # the others drain; cancelled, they would repeat work
+                self.stop()
 
     def _lane(self, name: str, evaluators: Mapping[str, Configured], publisher: Publisher) -> Lane:
         return build_lane(
@@ -155,6 +166,7 @@ class Worker:
             observe_lag=partial(self._observe_lag, name),
             count=self._count,
             beat=partial(self._health.beat, f"poll {name}"),
+            joined=partial(self._health.set_ready, f"lane {name}", True),
         )
 
     def _open_judge(self, name: str, judge: JudgeConfig) -> JudgeClient:
@@ -169,8 +181,6 @@ class Worker:
         return client
 
     def _emit(self, event: Event) -> None:
-        if isinstance(event, PartitionsAssigned):
-            self._health.set_ready(f"lane {event.lane}", True)
         self._telemetry(event)
 
     def _count(self, counted: Counted) -> None:

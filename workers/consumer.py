@@ -80,6 +80,7 @@ class LaneConsumer:
         buffer_bytes: Most bytes that may wait between the thread and the pipeline.
         observe: Gets (watermark, high watermark) of each partition, once a second.
         beat: Called at every poll: the thread lives.
+        joined: Called after the first poll: the lane reads what it gets, or stands by.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class LaneConsumer:
         emit: Emit,
         observe: Callable[[Mapping[Partition, tuple[int, int]]], None],
         beat: Callable[[], None],
+        joined: Callable[[], None],
     ) -> None:
         self._lane = lane
         self._open_consumer = open_consumer
@@ -108,6 +110,7 @@ class LaneConsumer:
         self._emit = emit
         self._observe = observe
         self._beat = beat
+        self._joined = joined
         self._stopping = threading.Event()
         self._ended = False
         self._loop: asyncio.AbstractEventLoop
@@ -135,8 +138,15 @@ class LaneConsumer:
         """
         self._loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix=f"poll-{self._lane}") as executor:
+            polling = self._loop.run_in_executor(executor, self._poll_until_stopped)
             try:
-                await self._loop.run_in_executor(executor, self._poll_until_stopped)
+                await asyncio.shield(polling)
+            except asyncio.CancelledError:
+                # The thread drains on this loop before it ends. Left now, the executor would block
+                # the loop until the thread has ended, and each would wait for the other.
+                self._stopping.set()
+                await polling
+                raise
             finally:
                 self._stopping.set()
                 self._ended = True
@@ -165,6 +175,8 @@ class LaneConsumer:
         self._consumer = self._subscribe("consumer")
         committed_at = observed_at = time.monotonic()
         try:
+            self._hand_over(self._consumer.consume(_BATCH, _POLL_S))
+            self._joined()
             while not self._stopping.is_set():
                 self._beat()
                 self._regulate()
@@ -283,7 +295,9 @@ class LaneConsumer:
         self._emit(PartitionsAssigned(self._lane, tuple((*s.partition, s.offset) for s in starts)))
 
     def _on_revoke(self, partitions: list[TopicPartition], *, lost: bool) -> None:
-        self._leave([(item.topic, item.partition) for item in partitions], lost=lost)
+        left = set(self._offsets.assigned())  # none where `stop` has drained them already
+        leaving = [key for item in partitions if (key := (item.topic, item.partition)) in left]
+        self._leave(leaving, lost=lost)
         if partitions:
             self._consumer.incremental_unassign(partitions)
 

@@ -9,7 +9,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
@@ -68,6 +68,18 @@ class _Conclusion:
     score: Score | None = None
     reason: Reason | None = None
     detail: str | None = None
+
+
+@dataclass(slots=True)
+class Meter:
+    """What the judge evaluations of one record have come to, for whoever may have to cut them."""
+
+    evaluations: list[tuple[Deadline, CallRecord]] = field(default_factory=list)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that began wait for their judge, and nothing was sent: a cut is free."""
+        return all(deadline.is_paused and not record.sent for deadline, record in self.evaluations)
 
 
 class _Stopwatch:
@@ -140,20 +152,20 @@ class Engine:
         self._origin = origin
         self._room = asyncio.Semaphore(concurrency)
 
-    async def outcomes(self, jobs: Sequence[Job]) -> list[Outcome]:
+    async def outcomes(self, jobs: Sequence[Job], meter: Meter) -> list[Outcome]:
         """One outcome for each job, in the order of the jobs. Raises only `CancelledError`."""
         async with asyncio.TaskGroup() as tasks:
-            started = [tasks.create_task(self._outcome(job)) for job in jobs]
+            started = [tasks.create_task(self._outcome(job, meter)) for job in jobs]
         return [task.result() for task in started]
 
-    async def _outcome(self, job: Job) -> Outcome:
+    async def _outcome(self, job: Job, meter: Meter) -> Outcome:
         conclusion = self._before(job)
         if conclusion is not None:
             return self._write(job, conclusion, None, None)
         async with self._room:
             began = time.monotonic()
             record = CallRecord()
-            conclusion = await self._evaluate(job, record)
+            conclusion = await self._evaluate(job, record, meter)
             return self._write(job, conclusion, record, time.monotonic() - began)
 
     def _before(self, job: Job) -> _Conclusion | None:
@@ -166,13 +178,13 @@ class Engine:
             return _Conclusion(reason=Reason.EXPIRED, detail=f"{age_s:.0f} s old, limit {limit:g}")
         return _missing(job)
 
-    async def _evaluate(self, job: Job, record: CallRecord) -> _Conclusion:
+    async def _evaluate(self, job: Job, record: CallRecord, meter: Meter) -> _Conclusion:
         evaluator = job.evaluator.evaluator
         watch = _Stopwatch(evaluator.deadline_s)
         subject = Subject(
             span=job.span,
             context=job.context,
-            judge=self._judge(job, record, watch),
+            judge=self._judge(job, record, watch, meter),
             spans=(job.span,),
         )
         task = asyncio.create_task(_guarded(job.evaluator, subject))
@@ -192,12 +204,14 @@ class Engine:
             return self._raised(job, "CancelledError")
         return self._judged(job, task.result())
 
-    def _judge(self, job: Job, record: CallRecord, watch: _Stopwatch) -> Judge | None:
+    def _judge(self, job: Job, record: CallRecord, watch: _Stopwatch, meter: Meter) -> Judge | None:
         judge, config = job.evaluator.judge, job.evaluator.judge_config
         if judge is None or config is None:
             return None
         policy: Callable[[str], str] = str if job.selected.content == "full" else redact
-        return _TimedJudge(BoundJudge(judge, Deadline(config.deadline_s), record, policy), watch)
+        deadline = Deadline(config.deadline_s)
+        meter.evaluations.append((deadline, record))
+        return _TimedJudge(BoundJudge(judge, deadline, record, policy), watch)
 
     def _judged(self, job: Job, result: object) -> _Conclusion:  # noqa: PLR0911  one for each case
         match result:

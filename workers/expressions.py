@@ -13,11 +13,10 @@ from difflib import get_close_matches
 from operator import attrgetter
 from typing import Any, Self
 
-import cel
-
 from schemas.errors import AssayError, ConfigError
 from schemas.span import Message, Span, SpanKind, ToolCall
 
+from .cel_library import cel
 from .expression_names import Names, read_names
 
 _FAILURES = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)

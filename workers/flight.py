@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from .consumer import Record
 from .dead_letters import DeadLetter
-from .engine import Job
+from .engine import Job, Meter
 from .offsets import Partition
 
 
@@ -17,6 +17,7 @@ class Work:
     record: Record
     jobs: list[Job] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
+    meter: Meter = field(default_factory=Meter)
     is_publishing: bool = False
     """Its outcomes are on their way to the broker: from here it is not cancelled any more."""
 
@@ -24,6 +25,11 @@ class Work:
     def partition(self) -> Partition:
         """The partition that it came from."""
         return self.record.claim.partition
+
+    @property
+    def is_free(self) -> bool:
+        """Whether cutting it costs nothing: it only waits for its judges' turn."""
+        return self.meter.is_idle and all(job.evaluator.judge is not None for job in self.jobs)
 
     @property
     def size_bytes(self) -> int:
@@ -52,13 +58,17 @@ class Flight:
     async def drain(self, partitions: Sequence[Partition]) -> int:
         """Wait for these partitions' work, cut off what takes too long; how many evaluations.
 
-        Work that is publishing is never cut: its outcomes may be on the broker already, and without
-        their commit the next owner would publish them again.
+        What only waits for its judge's turn is cut at once: the next owner can wait as well, and
+        may have more room. Work that is publishing is never cut: its outcomes may be on the broker
+        already, and without their commit the next owner would publish them again.
         """
         leaving = set(partitions)
         tasks = {task: work for task, work in self._tasks.items() if work.partition in leaving}
         if not tasks:
             return 0
+        for task, work in tasks.items():
+            if work.is_free and not work.is_publishing:
+                task.cancel()
         _, late = await asyncio.wait(tasks, timeout=self._drain_s)
         cut = 0
         for task in late:

@@ -3,7 +3,7 @@
 Pure computation, in the event loop: what no route keeps is dropped before it is parsed.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -166,7 +166,7 @@ class Intake:
             [tuple(names) for names in routes.values()],
         )
 
-    def _usages(self, decoded: Decoded, calls: Set[tuple[str, str]]) -> list[tuple[Usage, float]]:
+    def _usages(self, decoded: Decoded, calls: Collection[tuple[str, str]]) -> list[tuple[Usage, float]]:
         kept = (raw for raw in decoded.spans if (raw.trace_id, raw.span_id) in calls)
         states: dict[tuple[str, str], str] = {}
         usages: list[Usage] = []

@@ -19,6 +19,9 @@ def common(kafka: KafkaConfig) -> dict[str, Any]:
     return {
         "bootstrap.servers": kafka.bootstrap_servers,
         "client.id": "assay",
+        # What goes wrong reaches us as an event; librdkafka would also write it to stderr, twenty
+        # times a second while a broker is down.
+        "log_level": 0,
         **kafka.client,
     }
 

@@ -81,6 +81,7 @@ def build_lane(
     observe_lag: Callable[[Mapping[Partition, tuple[int, int]]], None],
     count: Callable[[Counted], None],
     beat: Callable[[], None],
+    joined: Callable[[], None],
 ) -> Lane:
     """Build one lane of a worker; see `pipeline.py` for how its parts work together."""
     mine = {key: value for key, value in evaluators.items() if value.lane == name}
@@ -129,6 +130,7 @@ def build_lane(
         emit=emit,
         observe=observe_lag,
         beat=beat,
+        joined=joined,
     )
     for judge in {e.judge for e in mine.values() if e.judge is not None}:
         judge.on_blocked(_JudgeSwitch(name, judge.name, gate, emit))

@@ -16,7 +16,7 @@ from schemas.span import Span
 
 from .configured import Configured
 from .duplicates import RecentCalls
-from .engine import Engine, Job
+from .engine import Engine, Job, Meter
 from .intake import plan_jobs, read_spans
 from .router import Router
 
@@ -121,7 +121,7 @@ async def _parts(
     for begin in range(0, len(todo), _AT_ONCE):
         async with asyncio.TaskGroup() as tasks:
             part = todo[begin : begin + _AT_ONCE]
-            running = [tasks.create_task(engine.outcomes([job])) for job in part]
+            running = [tasks.create_task(engine.outcomes([job], Meter())) for job in part]
             for task in running:
                 task.add_done_callback(lambda _: progress(1))
         yield [task.result()[0] for task in running]

@@ -74,7 +74,7 @@ class Pipeline:
 
     async def settle(self, work: Work) -> None:
         """Conclude one record: all its outcomes together, then its claim."""
-        outcomes = await self.engine.outcomes(work.jobs)
+        outcomes = await self.engine.outcomes(work.jobs, work.meter)
         if work.record.claim.is_lost:  # the partition has a new owner, who publishes them
             self.emit(LateResultDropped(self.lane, len(outcomes)))
             return

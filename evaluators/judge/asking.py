@@ -181,8 +181,7 @@ class Asking:
     def _after_outage(self, permit: Permit, fault: Outage) -> _AgainError:
         if self._endpoint.alive_since(self._first_failure()):
             raise JudgeFailure(Reason.JUDGE_ERROR, fault.why)
-        self._endpoint.failed(permit, fault.why)
-        self._endpoint.open(fault.why)
+        self._endpoint.failed(permit, fault.why, for_all=True)
         self._hold()
         return self._again(fault)
 

@@ -22,6 +22,9 @@ from .breaker import Breaker
 from .limiter import Limiter, RetryBudget
 
 _FAILURES_IN_A_ROW = 5
+_NAMED_SHARE = 0.1
+_MAX_DOUBLINGS = 16
+_MIN_TIMER_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Pace:
     backoff_s: float = 0.5
     max_backoff_s: float = 8.0
     limited_s: float = 1.0
-    """Wait after a 429 that names no time; doubles with each burst in a row."""
+    """Wait after a 429 that names no time, a tenth of it after one that does; doubles with each
+    burst in a row."""
     max_limited_s: float = 30.0
     longest_wait_s: float = 3600.0
     """A wait that is longer than this is a slip of the endpoint's: it is asked again."""
@@ -170,15 +174,25 @@ class Endpoint:
             self._close()
         self.release(permit)
 
-    def failed(self, permit: Permit, why: str, *, overloaded: bool = False) -> None:
-        """The endpoint failed; enough of that without a success between opens the breaker."""
+    def failed(
+        self, permit: Permit, why: str, *, overloaded: bool = False, for_all: bool = False
+    ) -> None:
+        """The endpoint failed; enough of that without a success between opens the breaker.
+
+        Args:
+            permit: The request's.
+            why: A few words for logs.
+            overloaded: The endpoint said that it has too much to do.
+            for_all: The failure must hit every call: open at once. Here and not in a call of its
+                own, or the permit that this gives back would let one more call out before.
+        """
         self._failures += 1
         if overloaded:
             self._cut(permit)
         if permit.is_probe and permit.is_open and not self.is_closed:
             permit.is_probe = False
             self._breaker.probe_failed(why, is_neutral=permit.is_neutral)
-        elif self._failures >= _FAILURES_IN_A_ROW:
+        elif for_all or self._failures >= _FAILURES_IN_A_ROW:
             self.open(why)
         self.release(permit)
 
@@ -187,9 +201,11 @@ class Endpoint:
         first = self._cut(permit)
         if wait_s is not None:
             self._limiter.close_gate(min(wait_s, self.pace.longest_wait_s))
-        elif first:
-            doubled = self.pace.limited_s * 2.0 ** (self._limiter.bursts - 1)
-            self._limiter.close_gate(min(doubled, self.pace.max_limited_s))
+        if first:
+            # Also where a time was named: one that is too short would be named again and again.
+            step_s = self.pace.limited_s * (1.0 if wait_s is None else _NAMED_SHARE)
+            doubled_s = step_s * 2.0 ** min(self._limiter.bursts - 1, _MAX_DOUBLINGS)
+            self._limiter.close_gate(min(doubled_s, self.pace.max_limited_s))
         if permit.is_probe and not self.is_closed:
             self._close()
         self.release(permit)
@@ -337,7 +353,8 @@ class Endpoint:
             ]
         if waits:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.0, min(waits)), self._dispatch)
+            # Never less: rounding may leave a wait so short that the clock cannot show it passing.
+            self._timer = loop.call_later(max(_MIN_TIMER_S, min(waits)), self._dispatch)
 
     def _wake_witnesses(self) -> None:
         for mark, seen in self._witnesses:

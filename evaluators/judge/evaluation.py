@@ -65,6 +65,7 @@ class CallRecord:
     """What the judge of one evaluation did so far, all its calls taken together.
 
     Attributes:
+        sent: Requests that left, whatever became of them: from the first on, money is at stake.
         attempts: Requests that were sent; 429s are none.
         input_tokens: Tokens of all prompts, as the endpoint counted them.
         output_tokens: Tokens of all answers.
@@ -75,6 +76,7 @@ class CallRecord:
     """
 
     def __init__(self) -> None:
+        self.sent = 0
         self.attempts = 0
         self.input_tokens = 0
         self.output_tokens = 0

@@ -134,6 +134,7 @@ class Exchange:
         Raises:
             Fault: There is no verdict; its class says under which policy it falls.
         """
+        record.sent += 1
         started = self._clock()
         spent = CallRecord()
         result = "ok"
@@ -183,7 +184,7 @@ class Exchange:
             if dropped is None:
                 raise
             raise Adapted(f"the endpoint does not know {dropped}") from None
-        spent.mode = mode
+        spent.mode = mode.value
         text = _text(reply)
         try:
             verdict = read_verdict(text, question, prompt.receipt, request.data)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from schemas.config import JudgeConfig
 
 _SAMPLE = 1000
+_MAX_MODELS = 100
+"""Names of models that answered come from the endpoint: their number must have a bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,9 @@ class Price:
             output_usd = config.price.output_usd_per_mtok / 1e6
             self._configured = Rates(input_usd, input_usd, output_usd)
         self._known: dict[str | None, Rates | None] = {}
+        # Now, not with the first answer: reading the list blocks the loop for so long that calls
+        # which are under way would miss their deadlines.
+        self.rates()
 
     def cost_usd(
         self,
@@ -63,6 +68,8 @@ class Price:
         if self._configured is not None:
             return self._configured
         if model_answered not in self._known:
+            if len(self._known) >= _MAX_MODELS:
+                self._known.clear()
             rates = _listed(model_answered, self._base_url) if model_answered else None
             self._known[model_answered] = rates or _listed(self._model, self._base_url)
         return self._known[model_answered]

@@ -135,6 +135,8 @@ class JudgeApi(AsyncOpenAI):
             http_client=http_client,
             _enforce_credentials=False,
         )
+        # Else the SDK asks a thread for it, for a header that is not sent.
+        self._platform = "Unknown"
 
     @property
     def default_headers(self) -> dict[str, str | Omit]:

@@ -12,9 +12,12 @@ from types import TracebackType
 from typing import Self
 
 import orjson
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from support.workers import WorkerProcess, log_lines, read_topic
 
+_COORDINATOR_STARTS = frozenset(
+    {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}
+)
 _JUDGE = Path(__file__).with_name("judge_server.py")
 
 
@@ -30,13 +33,12 @@ class JudgeProcess:
         command = [sys.executable, str(_JUDGE), "--latency", str(latency_s)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        port = json.loads(self._process.stdout.readline())["port"]
-        self._stats = f"http://127.0.0.1:{port}/stats"
-        self.url = f"http://127.0.0.1:{port}/v1"
+        self._port = json.loads(self._process.stdout.readline())["port"]
+        self.url = f"http://127.0.0.1:{self._port}/v1"
 
     def calls(self) -> int:
         """Count the requests that it received."""
-        with urllib.request.urlopen(self._stats, timeout=10) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/stats", timeout=10) as reply:
             return int(json.load(reply)["calls"])
 
     def __enter__(self) -> Self:
@@ -120,11 +122,19 @@ def read_values(bootstrap_servers: str, topic: str) -> list[bytes]:
 
 
 def committed(bootstrap_servers: str, group: str, topic: str) -> dict[int, int]:
-    """Committed offset of each partition; negative where there is none."""
+    """Committed offset of each partition, negative where there is none.
+
+    Empty while the broker still loads the group, as it does right after its own start.
+    """
     consumer = _look(bootstrap_servers, group)
     try:
         partitions = consumer.list_topics(topic, 10).topics[topic].partitions
         found = consumer.committed([TopicPartition(topic, index) for index in partitions], 10)
+    except KafkaException as error:
+        if error.args[0].code() not in _COORDINATOR_STARTS:
+            raise
+        return {}
+    else:
         return {item.partition: item.offset for item in found}
     finally:
         consumer.close()
@@ -149,11 +159,10 @@ def owned(worker: WorkerProcess, lane: str) -> set[int]:
     for line in log_lines(worker):
         if line.get("lane") != lane:
             continue
-        match line["event"]:
-            case "partitions_assigned":
-                mine |= {_partition(text) for text in line["starts"]}
-            case "partitions_revoked":
-                mine -= {_partition(text) for text in line["partitions"]}
+        if line["event"] == "partitions_assigned":
+            mine |= {_partition(text) for text in line["starts"]}
+        elif line["event"] == "partitions_revoked":
+            mine -= {_partition(text) for text in line["partitions"]}
     return mine
 
 

@@ -126,7 +126,7 @@ class Changed:
 class Drip:
     """Headers at once, then one byte at a time, for ever."""
 
-    interval_s: float = 0.02
+    interval_s: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from evaluators.contract import (
     Question,
     Scope,
     Score,
-    Settings,
     Skip,
     Subject,
 )
@@ -29,7 +28,7 @@ from schemas.outcome import EvaluatorKind, Outcome, Sampling, Source
 from schemas.reasons import Reason, Status
 from schemas.span import Message
 from workers.configured import Configured
-from workers.engine import Engine, Job
+from workers.engine import Engine, Job, Meter
 from workers.router import Selected
 
 _HOUR = 3600.0
@@ -88,7 +87,7 @@ async def _outcomes(
 ) -> list[Outcome]:
     seen: list[Event] = [] if events is None else events
     engine = Engine(seen.append, now=lambda: _NOW, **settings)
-    return await asyncio.wait_for(engine.outcomes(jobs), 20)
+    return await asyncio.wait_for(engine.outcomes(jobs, Meter()), 20)
 
 
 async def _one(job: Job, events: list[Event] | None = None, **settings: Any) -> Outcome:
@@ -184,11 +183,11 @@ async def test_whatever_an_evaluator_raises_harms_its_own_outcome_only(
         Score(1.5),
         Score(-0.1),
         Score(True),
-        Score("0.5"),  # type: ignore[arg-type]  what a plugin may return
+        Score("0.5"),  # type: ignore[arg-type]  # what a plugin may return
         Score(1.0, label="x" * 1000),
-        Score(1.0, passed="yes"),  # type: ignore[arg-type]  what a plugin may return
+        Score(1.0, passed="yes"),  # type: ignore[arg-type]  # what a plugin may return
         Score(1.0, severity=6),
-        Score(1.0, explanation=b"x"),  # type: ignore[arg-type]  what a plugin may return
+        Score(1.0, explanation=b"x"),  # type: ignore[arg-type]  # what a plugin may return
         Score(1.0, items={"x": object()}),
         Score(1.0, items={"x": "y" * 100_000}),
     ],
@@ -250,7 +249,7 @@ async def test_cancelling_the_engine_ends_its_evaluators() -> None:
         return Score(1.0)
 
     engine = Engine(lambda _: None)
-    task = asyncio.create_task(engine.outcomes([_job(evaluate)]))
+    task = asyncio.create_task(engine.outcomes([_job(evaluate)], Meter()))
     await asyncio.wait_for(running.wait(), 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -446,5 +445,3 @@ async def test_an_unreadable_judge_leaves_a_failed_outcome_with_its_record() -> 
     assert outcome.reason is Reason.INVALID_OUTPUT
     assert outcome.judge is not None
     assert outcome.judge.attempts >= 2
-
-

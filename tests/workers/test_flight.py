@@ -24,7 +24,7 @@ def _work(partition: int = 0, jobs: int = 1) -> Work:
     assert claim is not None
     record = Record("spans", partition, 7, None, b"value", 0.0, claim)
     selected = Selected("pii", ("support",), 1.0, "full", None)
-    job = Job(span(), None, selected, Source("spans", partition, 7))  # type: ignore[arg-type]  it is only counted
+    job = Job(span(), None, selected, Source("spans", partition, 7))  # type: ignore[arg-type]  # it is only counted
     return Work(record, jobs=[job] * jobs)
 
 

@@ -31,9 +31,7 @@ def health() -> list[bool]:
 
 
 @pytest.fixture
-def publisher(
-    mock_cluster: MockCluster, events: list[Event], health: list[bool]
-) -> Iterator[Open]:
+def publisher(mock_cluster: MockCluster, events: list[Event], health: list[bool]) -> Iterator[Open]:
     """Opens a publisher on a mock cluster with one topic; closed after the test."""
     mock_cluster.create_topic(TOPIC, 2)
     opened: list[Publisher] = []
@@ -57,9 +55,9 @@ def _messages(count: int) -> list[Outgoing]:
     return [Outgoing(TOPIC, b"key", str(i).encode(), (("h", b"1"),)) for i in range(count)]
 
 
-def _values(cluster: MockCluster) -> list[bytes | None]:
+def _values(cluster: MockCluster) -> list[bytes]:
     found = [message.value() for message in read_topic(cluster.bootstrap_servers, TOPIC)]
-    return [value.encode() if isinstance(value, str) else value for value in found]
+    return [value for value in found if isinstance(value, bytes)]
 
 
 async def test_sent_means_that_it_is_on_the_topic(
@@ -68,14 +66,10 @@ async def test_sent_means_that_it_is_on_the_topic(
     """When `send` returns, a reader finds every message with its key and headers."""
     await publisher().send(_messages(3))
     found = await asyncio.to_thread(read_topic, mock_cluster.bootstrap_servers, TOPIC)
-    assert sorted(str(message.value(), "ascii") for message in found if message.value()) == [
-        "0",
-        "1",
-        "2",
-    ]
-    assert {(message.key(), message.headers()[0]) for message in found if message.headers()} == {
-        (b"key", ("h", b"1"))
-    }
+    assert sorted(message.value() or b"" for message in found) == [b"0", b"1", b"2"]
+    assert [(message.key(), message.headers()) for message in found] == [
+        (b"key", [("h", b"1")])
+    ] * 3
 
 
 async def test_a_broker_that_is_down_is_waited_for(
@@ -112,7 +106,7 @@ async def test_more_messages_than_the_queue_holds(
     """A record of many outcomes waits for room in the producer's queue and loses none."""
     await publisher(queue_buffering_max_messages=10).send(_messages(100))
     values = await asyncio.to_thread(_values, mock_cluster)
-    assert sorted(values, key=str) == sorted((str(i).encode() for i in range(100)), key=str)
+    assert sorted(values) == sorted(str(i).encode() for i in range(100))
 
 
 async def test_a_message_that_is_too_large_is_said_so(

@@ -75,9 +75,7 @@ def _resolve(
     code_group: Callable[[], Consumer] | None = None,
     of: Sequence[int] = (0, 1),
 ) -> list[Start]:
-    starts = Starts(
-        start, lanes="cj", lane=lane, partitions_of=lambda _: of, code_group=code_group
-    )
+    starts = Starts(start, lanes="cj", lane=lane, partitions_of=lambda _: of, code_group=code_group)
     return starts.resolve(consumer, [TopicPartition(TOPIC, index) for index in partitions])
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
+from rich.console import Console
+from rich.progress import Progress
 from rich.text import Text
 
 from evaluators.registry import available
@@ -58,6 +60,12 @@ def cell(text: str | None, limit: int = 200) -> Text:
     """Text from a span as one cell of a table: safe, on one line, cut, and no markup."""
     line = " ".join(safe((text or "")[: 4 * limit]).split())
     return Text(line if len(line) <= limit else f"{line[: limit - 1]}…")
+
+
+def progress_bar() -> Progress:
+    """A bar on a terminal's stderr, gone at the end; nothing where there is no terminal."""
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def print_json(objects: Iterable[dict[str, Any] | bytes]) -> None:

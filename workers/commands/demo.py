@@ -56,28 +56,32 @@ async def _demo(seconds: int, console: Console) -> Story | None:
     async with opened(os.environ) as (stage, worker):
         _introduce(stage, console)
         play = asyncio.create_task(_play(stage, seconds, console))
-        await asyncio.wait({play, worker}, return_when=asyncio.FIRST_COMPLETED)
-        if not play.done():
+        try:
+            await asyncio.wait({play, worker}, return_when=asyncio.FIRST_COMPLETED)
+            if not play.done():
+                return None
+            expected, rollout_unix_nano = play.result()
+        finally:  # nothing plays on a stage that closes
             play.cancel()
             await asyncio.wait({play})
-            return None
-        expected, rollout_unix_nano = play.result()
+        stage.look()
     return tell(stage.outcomes, expected, rollout_unix_nano)
 
 
 def _introduce(stage: Stage, console: Console) -> None:
-    console.print(f"broker   {stage.config.kafka.bootstrap_servers}, librdkafka's mock cluster")
+    lines = [f"broker   {stage.config.kafka.bootstrap_servers}, librdkafka's mock cluster"]
     if stage.is_real:
-        console.print(f"judge    {stage.judge.model} at {stage.judge.base_url}; calls cost money")
+        lines.append(f"judge    {stage.judge.model} at {stage.judge.base_url}; calls cost money")
     else:
-        console.print(
-            "judge    a stand-in that counts words and is no model; it speaks the OpenAI protocol\n"
-            "         (set OPENAI_API_KEY or OPENAI_BASE_URL for a real one)"
-        )
+        lines += [
+            "judge    a stand-in that speaks the OpenAI protocol, counts words and is no model",
+            "         (a real one is asked where OPENAI_API_KEY or OPENAI_BASE_URL is set)",
+        ]
     for route in stage.config.routes:
         names = ", ".join(route.evaluators)
-        console.print(f"route    {route.name}, {route.sample:.0%} of its traces: {names}")
-    console.print(f"metrics  {stage.metrics_url} while this runs\n")
+        lines.append(f"route    {route.name}, {route.sample:.0%} of its traces: {names}")
+    lines.append(f"metrics  {stage.metrics_url} while this runs\n")
+    console.print("\n".join(lines), soft_wrap=True, markup=False)
 
 
 async def _play(stage: Stage, seconds: int, console: Console) -> tuple[list[Job], int]:
@@ -95,7 +99,8 @@ async def _play(stage: Stage, seconds: int, console: Console) -> tuple[list[Job]
         TextColumn("{task.fields[glance]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    shown = console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
         traffic = Traffic(stage.send)
         total = int(seconds * stage.pace.per_second)
         bar = progress.add_task("traffic", total=total, glance="")
@@ -172,9 +177,10 @@ def _show(story: Story, console: Console) -> None:
     console.print(f"\noutcomes      {counts}", soft_wrap=True)
     console.print(f"conservation  {_books(story)}", soft_wrap=True)
     console.print(
-        "\nNext: assay spans FILE shows what Assay reads in your own OTLP exports; assay evaluate "
-        "judges them\nwithout Kafka. The README has a config to start from: assay check, assay "
-        "topics --create, assay run."
+        "\nnext          assay spans FILE     what Assay reads in your own OTLP exports\n"
+        "              assay evaluate FILE  judge them, without Kafka\n"
+        "              assay run            a worker on your Kafka; the README has a config",
+        soft_wrap=True,
     )
 
 

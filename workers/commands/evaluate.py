@@ -8,7 +8,6 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from evaluators.judge.client import Endpoints, JudgeClient
@@ -23,7 +22,7 @@ from workers.metrics import Metrics
 from workers.offline import evaluate, jobs, read_file
 from workers.telemetry import Telemetry
 
-from .common import cell, print_json, safe, secrets_of
+from .common import cell, print_json, progress_bar, safe, secrets_of
 
 _REASONS = 20
 
@@ -113,7 +112,7 @@ async def _evaluate(
         evaluators = build(config, open_judge)
         exports = [export for path in files for export in read_file(path, limits)]
         todo = jobs(exports, config, evaluators, emit)
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        with progress_bar() as progress:
             bar = progress.add_task("evaluating", total=len(todo))
             return await evaluate(todo, config, emit, partial(progress.advance, bar))
     finally:
@@ -139,8 +138,8 @@ def _show(outcomes: Sequence[Outcome]) -> None:
     table = Table("evaluator", "scored", "skipped", "failed", "pass rate", "worst")
     for name, found in sorted(by_evaluator.items()):
         rate = pass_rate(found)
-        scored = [(o.score, o.span_id) for o in found if o.score is not None]
-        worst = min(scored, key=lambda pair: pair[0].value, default=None)
+        bad = [(o.score, o.span_id) for o in found if o.score and o.score.passed is False]
+        worst = min(bad, key=lambda pair: pair[0].value, default=None)
         table.add_row(
             cell(name),
             *(str(sum(o.outcome is status for o in found)) for status in Status),

@@ -8,7 +8,6 @@ from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from schemas.config import Config
@@ -17,10 +16,10 @@ from schemas.outcome import Outcome
 from schemas.reasons import Status
 from workers import kafka_settings
 
-from .common import cell, print_json
+from .common import cell, print_json, progress_bar
 from .kafka_client import check_client
 
-_TIMEOUT_S = 15.0
+_TIMEOUT_S = 10.0
 _BATCH = 1000
 _QUIET_POLLS = 10
 _SLACK = 1000
@@ -74,7 +73,7 @@ def run(config: Config, *, since_s: float, only: Filter, limit: int, as_lines: b
     """
     check_client(config)
     newest = Newest(only, limit)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         bar = progress.add_task("reading", total=None)
         for value, done, total in _values(config, since_s):
             progress.update(bar, completed=done, total=total)
@@ -148,7 +147,7 @@ def _values(config: Config, since_s: float) -> Iterator[tuple[bytes, int, int]]:
     """Values that are young enough, up to the topic's end now; how many are read, of how many."""
     topic, since_ms = config.kafka.scores, int((time.time() - since_s) * 1000)
     settings = kafka_settings.lookup(config.kafka, f"assay-scores-{uuid4()}")
-    consumer = Consumer({"log_level": 0, **settings, "auto.offset.reset": "earliest"})
+    consumer = Consumer({**settings, "auto.offset.reset": "earliest"})
     try:
         left = _ranges(consumer, topic, since_ms)
         total, done, quiet = sum(high - begin for begin, high in left.values()), 0, 0

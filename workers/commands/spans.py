@@ -70,7 +70,10 @@ def run(files: Sequence[Path], *, as_lines: bool) -> None:
     if as_lines:
         print_json(as_json(span) for span in spans)
         return
-    table = Table("span", "kind", "convention", "service", "model", "tokens", "output")
+    table = Table()
+    table.add_column("span", no_wrap=True, min_width=16)
+    for name in ("kind", "convention", "service", "model", "tokens", "output"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
     for span in spans:
         tokens = f"{_count(span.input_tokens)} → {_count(span.output_tokens)}"
         table.add_row(

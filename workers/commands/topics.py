@@ -21,7 +21,7 @@ from workers import kafka_settings
 from .common import print_json
 from .kafka_client import check_client
 
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 10.0
 _PARTITIONS = 6
 
 
@@ -56,7 +56,7 @@ def run(config: Config, *, create: bool, as_lines: bool) -> None:
             could not be made.
     """
     check_client(config)
-    client = AdminClient({"log_level": 0, **kafka_settings.common(config.kafka)})
+    client = AdminClient(kafka_settings.common(config.kafka))
     topics = _look(client, config)
     missing = [topic for topic in topics if topic.state == "missing"]
     if create and missing:

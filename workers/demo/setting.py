@@ -34,7 +34,7 @@ class Pace:
 
 
 STAND_IN_PACE = Pace(per_second=12.0, patience_s=15.0)
-REAL_PACE = Pace(per_second=3.0, patience_s=90.0)
+REAL_PACE = Pace(per_second=5.0, patience_s=90.0)
 
 
 def real_judge(environ: Mapping[str, str]) -> JudgeConfig | None:
@@ -73,7 +73,6 @@ def config(bootstrap_servers: str, judge: JudgeConfig) -> Config:
             "scores": SCORES,
             "dead_letters": DEAD_LETTERS,
             "start": "earliest",
-            "client": {"log_level": 0},
         },
         "judges": {"default": judge},
         "routes": [

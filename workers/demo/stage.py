@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -35,7 +38,7 @@ from .setting import (
     real_judge,
 )
 
-_START_S = 10.0
+_START_S = 20.0
 _LOOK_S = 0.1
 _FLUSH_S = 10.0
 _READ_AT_ONCE = 1000
@@ -134,13 +137,12 @@ async def opened(environ: Mapping[str, str]) -> AsyncIterator[tuple[Stage, async
         for topic in (SPANS, SCORES, DEAD_LETTERS):
             cluster.create_topic(topic, PARTITIONS)
         settings = config(cluster.bootstrap_servers, judge)
-        producer = Producer({**kafka_settings.producer(settings.kafka)})
+        producer = Producer(dict(kafka_settings.producer(settings.kafka)))
         reader = stack.enter_context(contextlib.closing(_reader(settings)))
         stage = Stage(settings, judge, pace, is_real, producer, reader)
         worker = Worker(settings, logs.configure(settings.logs.format, settings.logs.level))
-        task = asyncio.create_task(worker.run())
-        stack.push_async_callback(_end, worker, task)
-        stage.metrics_url = await _metrics_url(worker, task)
+        task = await stack.enter_async_context(_working(worker))
+        stage.metrics_url = f"http://127.0.0.1:{worker.port}/metrics"
         yield stage, task
 
 
@@ -152,17 +154,43 @@ def _reader(settings: Config) -> Consumer:
     return reader
 
 
-async def _metrics_url(worker: Worker, task: asyncio.Task[None]) -> str:
-    async with asyncio.timeout(_START_S):
-        while not worker.port and not task.done():  # noqa: ASYNC110  a worker tells nobody
-            await asyncio.sleep(_LOOK_S)
-    return f"http://127.0.0.1:{worker.port}/metrics"
+@contextlib.asynccontextmanager
+async def _working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
+    """A worker that is ready inside the block, and drains at its end."""
+    task = asyncio.create_task(worker.run())
+    try:
+        await _wait_ready(worker, task)
+    except BaseException:  # interrupted, or not ready in time: there is nothing to drain yet
+        task.cancel()
+        await asyncio.wait({task})
+        raise
+    try:
+        yield task
+    finally:
+        if not task.done():
+            worker.stop()
+        await task
 
 
-async def _end(worker: Worker, task: asyncio.Task[None]) -> None:
-    if not task.done():
-        worker.stop()
-    await task
+async def _wait_ready(worker: Worker, task: asyncio.Task[None]) -> None:
+    until = time.monotonic() + _START_S
+    while not task.done() and not await asyncio.to_thread(_is_ready, worker.port):
+        if time.monotonic() > until:
+            raise AssayError(f"demo: the worker was not ready within {_START_S:g} s; try again")
+        await asyncio.sleep(_LOOK_S)
+
+
+def _is_ready(port: int) -> bool:
+    if not port:
+        return False
+    connection = HTTPConnection("127.0.0.1", port, timeout=1)  # no proxy of the environment
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def _ignore(_: Event) -> None:

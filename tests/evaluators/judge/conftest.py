@@ -1,7 +1,13 @@
-"""A scripted judge on loopback, and a client that is quick to try again."""
+"""A scripted judge on loopback, and a clock that stands still while anything is being done.
+
+Server and client share one event loop. Its clock moves only when nothing is left to do but wait,
+and then at once to the next timer: half an hour of outage takes a second, no test depends on how
+busy the machine is, and the client runs with the times of the product.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+import selectors
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,21 +17,54 @@ from support.judge_server import JudgeServer
 
 from evaluators.contract import Item, Question, Verdict
 from evaluators.judge.client import Endpoints, JudgeClient
-from evaluators.judge.endpoint import Pace
 from evaluators.judge.evaluation import CallRecord, Deadline
 from schemas.config import JudgeConfig
 from schemas.errors import JudgeFailure
 from schemas.events import Event
 
-QUICK = Pace(
-    first_probe_s=0.02,
-    max_probe_s=0.05,
-    evidence_s=0.1,
-    backoff_s=0.005,
-    max_backoff_s=0.02,
-    limited_s=0.02,
-    max_limited_s=0.05,
-)
+_QUIET_S = 0.002
+"""Real seconds without a byte on loopback after which nothing more is on its way."""
+
+
+class _IdleSelector(selectors.DefaultSelector):
+    now = 1000.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        has_sockets = len(self.get_map()) > 1  # besides the loop's own
+        ready = super().select(_QUIET_S if has_sockets else 0)
+        if not ready:
+            self.now += timeout
+        return ready
+
+
+class IdleLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock moves only while it has nothing to do."""
+
+    def __init__(self) -> None:
+        self._idle = _IdleSelector()
+        super().__init__(self._idle)
+
+    def time(self) -> float:
+        """Seconds."""
+        return self._idle.now
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run each test of this folder on such a loop."""
+    return {"idle": IdleLoop}
+
+
+def now() -> float:
+    """The loop's clock."""
+    return asyncio.get_running_loop().time()
+
+
+def deadline(seconds: float = 60.0) -> Deadline:
+    """A deadline by the loop's clock."""
+    return Deadline(seconds, now)
+
 
 QUESTION = Question(
     rubric="relevance@1",
@@ -54,17 +93,15 @@ class Rig:
     server: JudgeServer
     stack: AsyncExitStack
     events: list[Event] = field(default_factory=list)
-    endpoints: Endpoints = field(default_factory=lambda: Endpoints(QUICK))
+    endpoints: Endpoints = field(default_factory=Endpoints)
     record: CallRecord = field(default_factory=CallRecord)
 
     def client(self, *, hold: bool = True, wait_s: float = 0.0, **config: Any) -> JudgeClient:
-        """A client with small times; `config` overrides keys of the judge's section."""
+        """A client; `config` overrides keys of the judge's section."""
         settings = {
             "model": "gpt-5-mini",
             "base_url": self.server.url,
             "api_key": "sk-test",
-            "attempt_s": 0.3,
-            "deadline_s": 1.0,
             "max_response_bytes": 100_000,
             **config,
         }
@@ -72,6 +109,7 @@ class Rig:
             "default",
             JudgeConfig.model_validate(settings),
             emit=self.events.append,
+            clock=now,
             text_chars=2000,
             hold=hold,
             wait_s=wait_s,
@@ -81,13 +119,13 @@ class Rig:
         return client
 
     async def ask(
-        self, client: JudgeClient, question: Question = QUESTION, deadline_s: float = 1.0
+        self, client: JudgeClient, question: Question = QUESTION, deadline_s: float = 60.0
     ) -> Verdict:
         """Ask once."""
-        return await client.ask(question, Deadline(deadline_s), self.record)
+        return await client.ask(question, deadline(deadline_s), self.record)
 
     async def fail(
-        self, client: JudgeClient, question: Question = QUESTION, deadline_s: float = 1.0
+        self, client: JudgeClient, question: Question = QUESTION, deadline_s: float = 60.0
     ) -> JudgeFailure:
         """Ask once and expect a failure."""
         with pytest.raises(JudgeFailure) as caught:
@@ -97,8 +135,8 @@ class Rig:
     async def keep_busy(self, client: JudgeClient) -> None:
         """Ask harmless questions, one after the other, until cancelled."""
         while True:
-            await client.ask(QUESTION, Deadline(5), CallRecord())
-            await asyncio.sleep(0.002)
+            await client.ask(QUESTION, deadline(), CallRecord())
+            await asyncio.sleep(0.2)
 
 
 @pytest.fixture

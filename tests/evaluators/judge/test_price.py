@@ -1,5 +1,7 @@
 """Prices of calls."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -52,3 +54,26 @@ def test_config_overrides_the_list() -> None:
 def test_unknown_model_has_no_price() -> None:
     """No price is not a price of zero."""
     assert price(model="mine", base_url="http://127.0.0.1/v1").cost_usd(1, 1) is None
+
+
+def test_price_list_is_read_before_the_first_call() -> None:
+    """Reading it takes long: it must not happen while calls wait for their answers."""
+    code = (
+        "import sys\n"
+        "from evaluators.judge.price import Price\n"
+        "from schemas.config import JudgeConfig\n"
+        "assert 'genai_prices' not in sys.modules\n"
+        "Price(JudgeConfig(model='gpt-5-mini', base_url='https://api.openai.com/v1'))\n"
+        "assert 'genai_prices' in sys.modules\n"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_names_that_endpoints_make_up_are_not_kept_for_ever() -> None:
+    """An endpoint that answers with a new model name each time fills no memory."""
+    listed = price(base_url="https://api.openai.com/v1")
+    for number in range(250):
+        listed.rates(f"made-up-{number}")
+
+    assert len(listed._known) <= 101
