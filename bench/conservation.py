@@ -145,6 +145,8 @@ def crash(run: Run, count: int) -> bool:
         end = ends(run.servers, run.spans)
         return all(now[index] > stood[index] or now[index] == end[index] for index in orphans)
 
+    run.wait(lambda: orphans <= set().union(*(owned(worker, "judge") for worker in run.workers)))
+    owned_s = time.monotonic() - killed
     run.wait(has_moved_on)
     moved_s = time.monotonic() - killed
     run.wait(run.is_committed)
@@ -156,7 +158,8 @@ def crash(run: Run, count: int) -> bool:
     report(found, seconds, peaks)
     print(f"  judge calls made again      {run.judge.calls() - calls - count * JUDGED}")
     print(f"  most that may be repeated   {bound}")
-    print(f"  until others judged on      {moved_s:.1f} s")
+    print(f"  until others own them       {owned_s:.1f} s")
+    print(f"  until others judge them     {moved_s:.1f} s, behind what they had waiting already")
     return found.is_exact and found.repeated <= bound
 
 

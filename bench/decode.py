@@ -24,11 +24,11 @@ from schemas.otlp import Encoding, Plan, decode
 from schemas.span import SpanKind
 
 CAPTURES = Path(__file__).parent.parent / "tests" / "data" / "spans"
-MESSAGES = 25
+MESSAGES = 100
 LLM_SPANS = 20
 LLM_SERVICES = 5
 OTHER_SPANS = 80
-ROUNDS = 31
+ROUNDS = 11
 SAMPLE = 0.05
 GROUP_KEYS = ("tenant.id",)
 

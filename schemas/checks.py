@@ -17,7 +17,10 @@ NO_SPAN_ID = bytes(8)
 
 _RANDOM_BYTES = RANDOMNESS_BITS // 8
 
-MarkerSearch = Callable[[bytes], re.Match[bytes] | None]
+MarkerSearch = Callable[[bytes], bool]
+
+_SMALL_BYTES = 8192
+"""Up to here the frequent markers are tried first; a guess between the sizes measured below."""
 
 T = TypeVar("T")
 
@@ -56,18 +59,27 @@ class ReadOnce(Generic[T]):
 
 @lru_cache(maxsize=8)
 def marker_search(markers: tuple[bytes, ...]) -> MarkerSearch:
-    """A search for any of the markers; the match is the marker that was found.
+    """A search for any of the markers; the first two are expected to be the most frequent.
 
-    RE2 looks for all of them in one pass: a quarter of the price of one `in` for each, on a span
-    that holds none.
+    In a span of 500 bytes an `in` takes 0.5 µs, and RE2 with all markers 3. In 17 kB an `in` takes
+    7 µs, and RE2 with all markers 30.
     """
     if not markers:
-        return lambda _: None
+        return lambda _: False
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.never_capture = True
     pattern = b"|".join(re.escape(marker) for marker in markers)
-    search: MarkerSearch = re2.compile(pattern, options).search
+    search_all = re2.compile(pattern, options).search
+    frequent = markers[:2]
+
+    def search(data: bytes) -> bool:
+        if len(data) <= _SMALL_BYTES:
+            for marker in frequent:
+                if marker in data:
+                    return True
+        return search_all(data) is not None
+
     return search
 
 
@@ -86,12 +98,11 @@ def valid_ids(trace_id: bytes, span_id: bytes) -> tuple[str, str]:
     Raises:
         Undecodable: `invalid_id`: one has another length than the specification's, or is zero.
     """
-    trace_hex, span_hex = hex_id(trace_id, NO_TRACE_ID), hex_id(span_id, NO_SPAN_ID)
-    if trace_hex is None:
+    if len(trace_id) != len(NO_TRACE_ID) or trace_id == NO_TRACE_ID:
         raise _invalid_id("trace", trace_id, len(NO_TRACE_ID))
-    if span_hex is None:
+    if len(span_id) != len(NO_SPAN_ID) or span_id == NO_SPAN_ID:
         raise _invalid_id("span", span_id, len(NO_SPAN_ID))
-    return trace_hex, span_hex
+    return trace_id.hex(), span_id.hex()
 
 
 def hex_id(identifier: bytes, zero: bytes) -> str | None:

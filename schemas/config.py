@@ -261,7 +261,8 @@ class RouteConfig(_Section):
     name: Name
     """Name of the route, on every outcome and metric."""
     when: Text
-    """CEL expression over the normalised span, such as `span.kind == "llm"`."""
+    """CEL expression over the normalised span, such as `span.service == "shop"`. One that does not
+    name `span.kind` selects LLM calls only."""
     sample: Fraction = 1.0
     """Share of traces to keep, 0 to 1; decided by the trace id, so by all workers alike."""
     evaluators: Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(_distinct)]

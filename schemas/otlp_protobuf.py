@@ -43,14 +43,20 @@ _ID_FIELD_BYTES = 2 + len(NO_TRACE_ID)
 _Block = tuple[Any, Any, Sequence[bytes]]
 """The envelope's ResourceSpans, its ScopeSpans, the serialised spans."""
 
+_FEW_SPANS = 4
+"""Up to here all spans of a scope are searched at once, without a look at the first; a guess."""
+
 _LIKE_JSON = re.compile(rb"(\xef\xbb\xbf)?[ \t\r\n]*[\[{][ \t\r\n]*[\[\]{}\"]")
 
 
 class _Source(NamedTuple):
     """What the spans of one scope share."""
 
-    resource: ReadOnce[Mapping[str, Any]]
-    scope: ReadOnce[tuple[str, str]]
+    resource: Mapping[str, Any]
+    scope_name: str
+    scope_version: str
+    failure: Undecodable | None
+    """Why the scope, or else the resource, cannot be read."""
 
 
 def decode_protobuf(value: bytes, limits: Limits, plan: Plan) -> Decoded:
@@ -77,7 +83,7 @@ def decode_protobuf(value: bytes, limits: Limits, plan: Plan) -> Decoded:
         if resource is None or owner is not resource_spans:
             owner = resource_spans
             resource = ReadOnce(partial(_resource, b"".join(owner.resource), limits))
-        source = _Source(resource, ReadOnce(partial(_scope, scope_data)))
+        source = _source(resource, scope_data)
         for data in marked:
             _read(data, source, limits, plan, decoded)
     return decoded
@@ -188,17 +194,31 @@ def _is_head_kept(data: bytes, threshold: int) -> bool:
 
 
 def _marked(scope: bytes, spans: Sequence[bytes], search: MarkerSearch) -> Sequence[bytes]:
-    """The spans with a marker, all of them if their scope has it; the whole block comes first."""
+    """The spans with a marker, all of them if their scope has it.
+
+    One library wrote them all: the first mostly tells, else all are searched at once.
+    """
     spans = spans[:]  # bytes objects once, and in one go
-    found = search(scope + b"".join(spans))
-    if not found:
-        return ()
-    # The leftmost marker is found: one that stands in the scope is, where there is one.
-    if found.start() < len(scope) and search(scope):
+    is_marked = _is_usual_scope_marked if len(scope) <= _USUAL_BYTES else _is_marked
+    if is_marked(scope, search):
         return spans
-    # One library wrote them all, so what marks one marks most others: a tenth of the full search.
-    usual = found.group()
-    return [data for data in spans if usual in data or search(data)]
+    if len(spans) > _FEW_SPANS and search(spans[0]):
+        return [data for data in spans if search(data)]
+    if len(spans) > 1 and not search(b"".join(spans)):
+        return ()
+    return [data for data in spans if search(data)]
+
+
+def _is_marked(data: bytes, search: MarkerSearch) -> bool:
+    return search(data)
+
+
+def _source(resource: ReadOnce[Mapping[str, Any]], scope_data: bytes) -> _Source:
+    try:
+        name, version = _scope(scope_data)
+        return _Source(resource.get(), name, version, None)
+    except Undecodable as error:
+        return _Source({}, "", "", error)
 
 
 def _resource(data: bytes, limits: Limits) -> Mapping[str, Any]:
@@ -232,6 +252,7 @@ def _parse_scope(data: bytes) -> tuple[str, str]:
 _USUAL_BYTES = 4096
 _usual_resource = lru_cache(maxsize=256)(_parse_resource)
 _usual_scope = lru_cache(maxsize=256)(_parse_scope)
+_is_usual_scope_marked = lru_cache(maxsize=256)(_is_marked)
 
 
 def _read(data: bytes, source: _Source, limits: Limits, plan: Plan, decoded: Decoded) -> None:
@@ -239,8 +260,29 @@ def _read(data: bytes, source: _Source, limits: Limits, plan: Plan, decoded: Dec
         _check_counts(data, limits)
         if plan.usage and plan.threshold:
             light = LightSpan.FromString(data)
-            if not is_kept(light.trace_id, light.trace_state, plan.threshold):
-                decoded.light.append(_light(light, data, source, limits, plan.usage_keys))
+            trace_id, trace_state = light.trace_id, light.trace_state
+            if not is_kept(trace_id, trace_state, plan.threshold):
+                ids = _ids(trace_id, light.span_id, source)
+                attributes = _wanted(light.attributes, plan.usage_keys, limits)
+                decoded.light.append(
+                    RawSpan(
+                        *ids,
+                        hex_id(light.parent_span_id, NO_SPAN_ID),
+                        trace_state,
+                        light.name,
+                        light.start_time_unix_nano,
+                        light.end_time_unix_nano,
+                        attributes,
+                        (),
+                        (),
+                        light.status.code,
+                        "",
+                        source.scope_name,
+                        source.scope_version,
+                        source.resource,
+                        len(data),
+                    )
+                )
                 return
         decoded.spans.append(_full(data, source, limits))
     except DecodeError as error:
@@ -259,43 +301,26 @@ def _check_counts(data: bytes, limits: Limits) -> None:
         check_count("links", len(counts.links), limits)
 
 
-def _light(
-    span: Any, data: bytes, source: _Source, limits: Limits, wanted: frozenset[str]
-) -> RawSpan:
-    trace_id, span_id = valid_ids(span.trace_id, span.span_id)
-    found = span.attributes
+def _wanted(found: Any, keys: frozenset[str], limits: Limits) -> dict[str, Any]:
     attributes = {}
-    for key in wanted.intersection(found):
+    for key in keys.intersection(found):
         value = found[key]
         attributes[key] = value.string_value or value.int_value or _python(value, limits.nesting)
-    scope_name, scope_version = source.scope.get()
-    return RawSpan(
-        trace_id,
-        span_id,
-        hex_id(span.parent_span_id, NO_SPAN_ID),
-        span.trace_state,
-        span.name,
-        span.start_time_unix_nano,
-        span.end_time_unix_nano,
-        attributes,
-        (),
-        (),
-        span.status.code,
-        "",
-        scope_name,
-        scope_version,
-        source.resource.get(),
-        len(data),
-    )
+    return attributes
+
+
+def _ids(trace_id: bytes, span_id: bytes, source: _Source) -> tuple[str, str]:
+    ids = valid_ids(trace_id, span_id)
+    if source.failure is not None:
+        # A new one each time: a raised exception gathers a traceback entry with every raise.
+        raise Undecodable(source.failure.reason, source.failure.detail)
+    return ids
 
 
 def _full(data: bytes, source: _Source, limits: Limits) -> RawSpan:
     span = FullSpan.FromString(data)
-    trace_id, span_id = valid_ids(span.trace_id, span.span_id)
-    scope_name, scope_version = source.scope.get()
     return RawSpan(
-        trace_id,
-        span_id,
+        *_ids(span.trace_id, span.span_id, source),
         hex_id(span.parent_span_id, NO_SPAN_ID),
         span.trace_state,
         span.name,
@@ -306,9 +331,9 @@ def _full(data: bytes, source: _Source, limits: Limits) -> RawSpan:
         tuple(_links(span.links)) if span.links else (),
         span.status.code,
         span.status.message,
-        scope_name,
-        scope_version,
-        source.resource.get(),
+        source.scope_name,
+        source.scope_version,
+        source.resource,
         len(data),
     )
 

@@ -10,11 +10,18 @@ from collections.abc import Callable, Generator, Iterator
 from typing import NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.collector import Collector
 from support.kafka import KafkaServer, libraries
 from support.processes import Unavailable
 
 from workers.demo.broker import MockCluster
+
+# How long an example takes says how busy the machine is, nothing about the code.
+settings.register_profile(
+    "assay", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("assay")
 
 # The first test that needs a part also waits until it is fetched, started and ready.
 _TIMEOUT_WITH_KAFKA_S = 400

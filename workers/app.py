@@ -1,11 +1,15 @@
 """Wiring: the one place that builds a worker's objects from its config, and runs them."""
 
 import asyncio
+import contextlib
+import faulthandler
 import os
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import FrameType
 
 from confluent_kafka import KafkaException, Producer
 from prometheus_client import CollectorRegistry
@@ -30,29 +34,59 @@ _BROKER_WAIT_S = 30.0
 _TICK_S = 0.5
 _BLOCKED_S = 5.0
 _STOP_MARGIN_S = 15.0
+_LEAVE_S = 5.0
+_ASK_S = 1.0
 _EXIT_FORCED = 130
-_EXIT_STUCK = 1
 
 
 class BrokerUnavailable(AssayError):  # noqa: N818  named for the state of the broker
     """No broker answers at `kafka.bootstrap_servers`."""
 
 
-def missing_topics(config: Config) -> list[str]:
+def missing_topics(config: Config, gives_up: Callable[[], bool] = lambda: False) -> list[str]:
     """The topics of the config that the cluster does not have. Blocks.
+
+    Args:
+        config: Which topics, on which cluster.
+        gives_up: Asked once a second while no broker answers; then nothing is said to be missing.
 
     Raises:
         BrokerUnavailable: No broker answers.
     """
     client = Producer(kafka_settings.common(config.kafka))
     wanted = {*config.kafka.spans, config.kafka.scores, config.kafka.dead_letters}
+    until = time.monotonic() + _BROKER_WAIT_S
+    while True:
+        try:
+            return sorted(wanted - set(client.list_topics(timeout=_ASK_S).topics))
+        except KafkaException as error:
+            if gives_up():
+                return []
+            if time.monotonic() >= until:
+                raise BrokerUnavailable(
+                    f"{config.kafka.bootstrap_servers}: no broker answers "
+                    f"({error.args[0].str()}); check kafka.bootstrap_servers and kafka.client, and "
+                    "that the cluster is up"
+                ) from error
+        time.sleep(_ASK_S / 10)  # noqa: TID251  a thread of its own, and some errors come at once
+
+
+def run_process(worker: "Worker") -> None:
+    """Run a worker as the whole process, which nothing that it leaves behind can keep.
+
+    A plugin may leave a task that swallows its cancellation, or a thread that never returns, and
+    asyncio and the interpreter would wait for both for ever. After some seconds the process ends
+    with 1, and the stacks of all its threads on stderr.
+
+    Raises:
+        AssayError: As `Worker.run`.
+    """
+    runner = asyncio.Runner()
     try:
-        return sorted(wanted - set(client.list_topics(timeout=_BROKER_WAIT_S).topics))
-    except KafkaException as error:
-        raise BrokerUnavailable(
-            f"{config.kafka.bootstrap_servers}: no broker answers ({error.args[0].str()}); "
-            "check kafka.bootstrap_servers and kafka.client, and that the cluster is up"
-        ) from error
+        runner.run(worker.run())
+    finally:
+        faulthandler.dump_traceback_later(_LEAVE_S, exit=True)
+    runner.close()  # not after an error: it might wait, and nobody would learn of the error
 
 
 class Worker:
@@ -77,7 +111,9 @@ class Worker:
         self._lanes: list[Lane] = []
         self._judges: list[JudgeClient] = []
         self._endpoints = Endpoints()
-        self._last_resort: threading.Timer | None = None
+        self._is_stopping = False
+        self._is_signalled = False
+        self._loop: asyncio.AbstractEventLoop
         self.port = 0
 
     async def run(self) -> None:
@@ -89,6 +125,18 @@ class Worker:
             BrokerUnavailable: No broker answers.
             WorkerStopped: The worker had to stop by itself.
         """
+        self._loop = asyncio.get_running_loop()
+        with self._signals_caught():
+            await self._run()
+
+    def stop(self) -> None:
+        """Drain and leave: `run` returns then. To be called from its loop, once or more."""
+        self._is_stopping = True
+        self._health.draining()
+        for lane in self._lanes:
+            lane.stop()
+
+    async def _run(self) -> None:
         config = self._config
         registry = CollectorRegistry()
         evaluators = build(config, self._open_judge)
@@ -101,27 +149,12 @@ class Worker:
         self.port = server.port
         try:
             await self._check_topics()
-            await self._run_lanes(names, evaluators)
+            if not self._is_stopping:
+                await self._run_lanes(names, evaluators)
         finally:
             for judge in self._judges:
                 await judge.aclose()
             server.close()
-            if self._last_resort is not None:
-                self._last_resort.cancel()
-
-    def stop(self) -> None:
-        """Drain and leave; a second call ends the process at once."""
-        if self._last_resort is not None:
-            os._exit(_EXIT_FORCED)
-        self._health.draining()
-        stop = self._config.stop
-        # A plugin that blocks the loop must not keep the process: the timer is a thread of its own.
-        limit_s = stop.drain_s + 2 * stop.flush_s + _STOP_MARGIN_S
-        self._last_resort = threading.Timer(limit_s, os._exit, (_EXIT_STUCK,))
-        self._last_resort.daemon = True
-        self._last_resort.start()
-        for lane in self._lanes:
-            lane.stop()
 
     async def _run_lanes(self, names: Sequence[str], evaluators: Mapping[str, Configured]) -> None:
         publisher = Publisher(
@@ -132,28 +165,20 @@ class Worker:
         self._lanes = [self._lane(name, evaluators, publisher) for name in names]
         for lane in self._lanes:
             self._health.set_ready(f"lane {lane.name}", False, "has not joined its group yet")
-        self._catch_signals()
         ticker = asyncio.create_task(self._tick())
-        failures: list[BaseExceptionGroup[BaseException]] = []
+        tasks = [asyncio.create_task(lane.run()) for lane in self._lanes]
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for lane in self._lanes:
-                    tasks.create_task(self._run_lane(lane, failures))
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         finally:
+            self.stop()  # where one has failed the others drain; cancelled, they would repeat work
+            await asyncio.wait(tasks)
             ticker.cancel()
-            await asyncio.to_thread(publisher.close, self._config.stop.flush_s)
-        if failures:
-            raise _first(BaseExceptionGroup("lanes", failures))
-
-    async def _run_lane(
-        self, lane: Lane, failures: list[BaseExceptionGroup[BaseException]]
-    ) -> None:
-        try:
-            await lane.run()
-        except BaseExceptionGroup as group:
-            failures.append(group)
-            if self._last_resort is None:  # the others drain; cancelled, they would repeat work
-                self.stop()
+            # All that was acknowledged is committed. What is not belongs to records that the next
+            # owner publishes: sent now, it would come twice.
+            publisher.close(0)
+        errors = [error for task in tasks if (error := task.exception()) is not None]
+        if errors:
+            raise next((error for error in errors if isinstance(error, AssayError)), errors[0])
 
     def _lane(self, name: str, evaluators: Mapping[str, Configured], publisher: Publisher) -> Lane:
         return build_lane(
@@ -198,19 +223,45 @@ class Worker:
         self._metrics.pipeline.set_partitions(lane, lag)
 
     async def _check_topics(self) -> None:
-        missing = await asyncio.to_thread(missing_topics, self._config)
+        missing = await asyncio.to_thread(missing_topics, self._config, lambda: self._is_stopping)
         if missing:
             raise ConfigError(
                 f"{self._config.kafka.bootstrap_servers}: no topic {', '.join(missing)}; "
                 "create what is missing, or run assay topics --create"
             )
 
-    def _catch_signals(self) -> None:
+    @contextlib.contextmanager
+    def _signals_caught(self) -> Iterator[None]:
+        """Inside, SIGTERM and SIGINT stop the worker; afterwards they do what they did before."""
         if threading.current_thread() is not threading.main_thread():
+            yield
             return
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        # Not by `loop.add_signal_handler`: a plugin that blocks the loop would block that as well.
+        before = {
+            number: signal.signal(number, self._on_signal)
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler or signal.SIG_DFL)
+            if self._is_signalled:
+                faulthandler.cancel_dump_traceback_later()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        """Stop; at the second signal end at once. Runs between any two steps of the main thread.
+
+        So it takes no lock, which that thread may hold. The last resort is a thread that needs no
+        Python: it ends the process with 1, and says on stderr where every thread stands.
+        """
+        if self._is_signalled:
+            os._exit(_EXIT_FORCED)
+        self._is_signalled = True
+        stop = self._config.stop
+        limit_s = stop.drain_s + 2 * stop.flush_s + _STOP_MARGIN_S
+        faulthandler.dump_traceback_later(limit_s, exit=True)
+        self._loop.call_soon_threadsafe(self.stop)
 
     async def _tick(self) -> None:
         """Heartbeat of the loop, and the gauges that nobody else sets."""
@@ -230,16 +281,3 @@ class Worker:
             late_s = loop.time() - due
             if late_s > _BLOCKED_S:
                 self._emit(LoopBlocked(late_s))
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error behind nested task groups: an error of ours before any other."""
-    leaves: list[BaseException] = []
-    pending: list[BaseException] = [group]
-    while pending:
-        error = pending.pop()
-        if isinstance(error, BaseExceptionGroup):
-            pending.extend(error.exceptions)
-        else:
-            leaves.append(error)
-    return next((error for error in leaves if isinstance(error, AssayError)), leaves[0])

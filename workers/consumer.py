@@ -2,8 +2,7 @@
 
 The thread never stops polling, paused or not, so that the group keeps this member. It is the only
 one that commits: between polls, explicitly and asynchronously, partitions that are assigned at that
-moment; synchronously when partitions leave. No other thread may: the broker *accepts* a commit of a
-partition that was taken away, and it moves the new owner's offset.
+moment; synchronously when partitions leave. See `commits.py` for why no other thread may.
 """
 
 import asyncio
@@ -11,24 +10,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.errors import WorkerStopped
-from schemas.events import (
-    CommitFailed,
-    Emit,
-    IntakePaused,
-    PartitionsAssigned,
-    PartitionsRevoked,
-)
+from schemas.events import Emit, IntakePaused, PartitionsAssigned, PartitionsRevoked
 from schemas.events import KafkaError as KafkaProblem
 
-from .offsets import Claim, Commit, Offsets, Partition
+from .commits import Commits
+from .membership import Membership, OpenConsumer
+from .offsets import Claim, Offsets, Partition
 from .starts import Starts
 
 _POLL_S = 0.1
@@ -39,9 +32,6 @@ _BUFFER_ITEMS = 2_000
 _YIELD_EVERY = 64
 _POISON = frozenset(
     {KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG, KafkaError.INVALID_MSG}  # noqa: SLF001
-)
-_NO_KIP_848 = frozenset(
-    {KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE}  # noqa: SLF001
 )
 
 
@@ -65,8 +55,12 @@ class Record:
         return len(self.value or b"")
 
 
-Drain = Callable[[Sequence[Partition]], Awaitable[int]]
-"""Lets the work of these partitions end, cancels what does not; how many evaluations were cut."""
+Drain = Callable[[Sequence[Partition], bool], Awaitable[int]]
+"""Lets the work of these partitions end, cancels what does not; how many evaluations were cut.
+
+The second argument says that they are lost: another worker has them, so nothing is worth waiting
+for.
+"""
 
 
 class LaneConsumer:
@@ -80,14 +74,14 @@ class LaneConsumer:
         buffer_bytes: Most bytes that may wait between the thread and the pipeline.
         observe: Gets (watermark, high watermark) of each partition, once a second.
         beat: Called at every poll: the thread lives.
-        joined: Called after the first poll: the lane reads what it gets, or stands by.
+        joined: Called when the group has taken the lane in: it reads what it gets, or stands by.
     """
 
     def __init__(
         self,
         lane: str,
         *,
-        open_consumer: Callable[[str, Mapping[str, Any]], Consumer],
+        open_consumer: OpenConsumer,
         topics: Sequence[str],
         offsets: Offsets,
         starts: Starts,
@@ -100,7 +94,7 @@ class LaneConsumer:
         joined: Callable[[], None],
     ) -> None:
         self._lane = lane
-        self._open_consumer = open_consumer
+        self._membership = Membership(open_consumer)
         self._topics = list(topics)
         self._offsets = offsets
         self._starts = starts
@@ -122,8 +116,7 @@ class LaneConsumer:
         self._taken_items = self._taken_bytes = 0
         self._is_full = False
         self._paused: set[Partition] = set()
-        self._was_assigned = False
-        self._failures_seen: set[int] = set()
+        self._commits = Commits(lane, offsets, emit)
 
     def stop(self) -> None:
         """Ask the thread to drain, commit and leave the group; `run` returns when it has."""
@@ -133,24 +126,24 @@ class LaneConsumer:
         """Poll until `stop`, then drain, commit and leave.
 
         Raises:
-            WorkerStopped: An offset is out of range, or the client met a fatal error.
-            KafkaException: The broker refused what cannot be retried.
+            WorkerStopped: An offset is out of range, the broker refuses what cannot be tried again,
+                or the client met a fatal error.
         """
         self._loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, thread_name_prefix=f"poll-{self._lane}") as executor:
-            polling = self._loop.run_in_executor(executor, self._poll_until_stopped)
-            try:
-                await asyncio.shield(polling)
-            except asyncio.CancelledError:
-                # The thread drains on this loop before it ends. Left now, the executor would block
-                # the loop until the thread has ended, and each would wait for the other.
-                self._stopping.set()
-                await polling
-                raise
-            finally:
-                self._stopping.set()
-                self._ended = True
-                self._arrived.set()
+        executor = ThreadPoolExecutor(1, thread_name_prefix=f"poll-{self._lane}")
+        polling = self._loop.run_in_executor(executor, self._poll_until_stopped)
+        try:
+            await asyncio.shield(polling)
+        except asyncio.CancelledError:
+            # The thread drains on this loop before it ends, so the loop has to go on until then.
+            self._stopping.set()
+            await asyncio.wait({polling})
+            raise
+        finally:
+            executor.shutdown(wait=False)
+            self._stopping.set()
+            self._ended = True
+            self._arrived.set()
 
     async def __aiter__(self) -> AsyncIterator[Record]:
         """Records in the order of their partition, until the consumer has stopped."""
@@ -172,29 +165,45 @@ class LaneConsumer:
     # --- everything below runs in the poll thread ---
 
     def _poll_until_stopped(self) -> None:
-        self._consumer = self._subscribe("consumer")
-        committed_at = observed_at = time.monotonic()
+        self._consumer = self._subscribe()
         try:
-            self._hand_over(self._consumer.consume(_BATCH, _POLL_S))
-            self._joined()
-            while not self._stopping.is_set():
-                self._beat()
-                self._regulate()
-                self._hand_over(self._consumer.consume(_BATCH, _POLL_S))
-                now = time.monotonic()
-                if now - committed_at >= _COMMIT_EVERY_S:
-                    self._commit_what_changed()
-                    committed_at = now
-                if now - observed_at >= _OBSERVE_EVERY_S:
-                    self._look_at_lag()
-                    observed_at = now
-            self._leave(self._offsets.assigned(), lost=False)
+            try:
+                self._poll()
+            finally:
+                self._drain_and_commit_all()
+        except KafkaException as error:
+            raise WorkerStopped(
+                f"lane {self._lane}: {error.args[0].str()}; check that the brokers are up and what "
+                "kafka.client says, then start again"
+            ) from error
         finally:
             self._consumer.close()
 
-    def _subscribe(self, protocol: str) -> Consumer:
-        consumer = self._open_consumer(
-            protocol, {"on_commit": self._on_commit, "error_cb": self._on_error}
+    def _poll(self) -> None:
+        committed_at = observed_at = time.monotonic()
+        is_ready = False
+        while not self._stopping.is_set():
+            self._beat()
+            self._regulate()
+            self._hand_over(self._consumer.consume(_BATCH, _POLL_S))
+            now = time.monotonic()
+            if now - committed_at >= _COMMIT_EVERY_S:
+                self._commits.send(self._consumer)
+                committed_at = now
+            if now - observed_at >= _OBSERVE_EVERY_S:
+                self._look_at_lag()
+                observed_at = now
+            self._membership.look(self._consumer)
+            if self._membership.has_joined and not is_ready:
+                is_ready = True
+                self._joined()
+            elif self._membership.must_fall_back(self._consumer):
+                self._consumer.close()
+                self._consumer = self._subscribe()
+
+    def _subscribe(self) -> Consumer:
+        consumer = self._membership.open(
+            {"on_commit": self._commits.answered, "error_cb": self._on_error}
         )
         consumer.subscribe(
             self._topics,
@@ -257,10 +266,6 @@ class LaneConsumer:
                 f"({error.str()}); retention took the records or the topic was made again: reset "
                 "the group's offsets (kafka-consumer-groups --reset-offsets) and start again"
             )
-        if error.code() in _NO_KIP_848 and not self._was_assigned:
-            self._consumer.close()
-            self._consumer = self._subscribe("classic")
-            return None
         self._on_error(error)
         return None
 
@@ -283,21 +288,26 @@ class LaneConsumer:
         self._paused = set(wanted)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._stopping.is_set():
+            return  # whoever gets them next decides where they begin
         starts = self._starts.resolve(consumer, partitions)
         for start in starts:
             self._offsets.assign(start.partition, start.offset, start.beginning, start.metadata)
-            self._paused.discard(start.partition)  # partitions arrive unpaused
-        consumer.incremental_assign([TopicPartition(*s.partition, s.offset) for s in starts])
-        fresh = [start.partition for start in starts if start.is_fresh]
-        if fresh:
-            self._commit_now(self._offsets.commits(fresh, also_unchanged=True))
-        self._was_assigned = True
+        arrived = [TopicPartition(*s.partition, s.offset) for s in starts]
+        consumer.incremental_assign(arrived)
+        if arrived:
+            # The client remembers a pause over a rebalance. Without this: all is paused → some
+            # partitions leave → the rest goes on → they come back, paused, and nobody resumes them.
+            consumer.resume(arrived)
+            self._paused.difference_update(start.partition for start in starts)
+        self._commits.send_now(consumer, [start.partition for start in starts if start.is_fresh])
         self._emit(PartitionsAssigned(self._lane, tuple((*s.partition, s.offset) for s in starts)))
 
     def _on_revoke(self, partitions: list[TopicPartition], *, lost: bool) -> None:
-        left = set(self._offsets.assigned())  # none where `stop` has drained them already
-        leaving = [key for item in partitions if (key := (item.topic, item.partition)) in left]
-        self._leave(leaving, lost=lost)
+        known = set(self._offsets.assigned())
+        leaving = [key for item in partitions if (key := (item.topic, item.partition)) in known]
+        if leaving:
+            self._leave(leaving, lost=lost)
         if partitions:
             self._consumer.incremental_unassign(partitions)
 
@@ -307,54 +317,55 @@ class LaneConsumer:
         The epoch is moved last: were it first, an outcome that is on its way to the broker would
         not be covered by the commit, and the next owner would publish it again.
         """
-        if not partitions:
-            return
         if lost:
             self._offsets.revoke(partitions)
         else:
             self._offsets.close(partitions)
-        cut = 0
-        future = asyncio.run_coroutine_threadsafe(self._drained(partitions), self._loop)
-        try:
-            cut = future.result(self._drain_limit_s)
-        except FutureTimeoutError:  # the loop stands still: leave, the fence keeps late results out
-            future.cancel()
-            self._emit(KafkaProblem(self._lane, "the drain did not end in time"))
+        cut = self._drained(partitions, lost=lost)
         if not lost:
-            self._commit_now(self._offsets.commits(partitions, also_unchanged=True))
-            self._offsets.revoke(partitions)
+            self._commits.send_now(self._consumer, partitions)
+        self._forget(partitions, lost=lost, cut=cut)
+
+    def _drain_and_commit_all(self) -> None:
+        """As `_leave`, at the end and outside of the client's callbacks."""
+        self._stopping.set()
+        partitions = self._offsets.assigned()
+        if not partitions:
+            return
+        self._offsets.close(partitions)
+        cut = self._drained(partitions, lost=False)
+        # A rebalance in here finds partitions that are drained already: nothing waits twice. What
+        # is still read is not claimed, and so it is not committed.
+        self._commits.send_last(self._consumer, lambda: self._consumer.consume(_BATCH, _POLL_S))
+        self._forget(self._offsets.assigned(), lost=False, cut=cut)
+
+    def _forget(self, partitions: Sequence[Partition], *, lost: bool, cut: int) -> None:
+        self._offsets.revoke(partitions)
         self._emit(PartitionsRevoked(self._lane, tuple(partitions), lost, cut))
 
-    async def _drained(self, partitions: Sequence[Partition]) -> int:
-        return await self._drain(partitions)
+    def _drained(self, partitions: Sequence[Partition], *, lost: bool) -> int:
+        """Let the loop drain these partitions; commits go on meanwhile, for all others too."""
+        future = asyncio.run_coroutine_threadsafe(self._drain_on_loop(partitions, lost), self._loop)
+        until = time.monotonic() + self._drain_limit_s
+        while not future.done() and time.monotonic() < until:
+            self._beat()
+            self._commits.send(self._consumer)
+            wait([future], _COMMIT_EVERY_S)
+        if future.done():
+            return future.result()
+        future.cancel()  # the loop stands still: leave, the fence keeps late results out
+        self._emit(KafkaProblem(self._lane, "the drain did not end in time"))
+        return 0
 
-    def _commit_what_changed(self) -> None:
-        commits = self._offsets.commits()
-        if commits:
-            self._consumer.commit(offsets=_as_partitions(commits), asynchronous=True)
-
-    def _commit_now(self, commits: Sequence[Commit]) -> None:
-        if not commits:
-            return
-        try:
-            result = self._consumer.commit(offsets=_as_partitions(commits), asynchronous=False)
-        except KafkaException as error:
-            self._emit(CommitFailed(self._lane, error.args[0].str()))
-            return
-        for item in result or ():
-            if item.error is not None:
-                self._emit(CommitFailed(self._lane, item.error.str()))
-
-    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        for item in partitions:
-            failure = error or item.error
-            if failure is not None:
-                self._offsets.refused((item.topic, item.partition))
-                self._emit(CommitFailed(self._lane, failure.str()))
+    async def _drain_on_loop(self, partitions: Sequence[Partition], lost: bool) -> int:
+        return await self._drain(partitions, lost)
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
-            raise WorkerStopped(f"the Kafka client of lane {self._lane} failed: {error.str()}")
+        # As a record of the consumer, a fatal error does not call itself fatal.
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
+            if self._membership.note(error):
+                return
+            raise WorkerStopped(f"lane {self._lane}: the Kafka client failed: {error.str()}")
         self._emit(KafkaProblem(self._lane, error.str()))
 
     def _look_at_lag(self) -> None:
@@ -366,10 +377,6 @@ class LaneConsumer:
             if high >= 0:  # -1001: nothing was fetched yet
                 lag[topic, partition] = (position, high)
         self._observe(lag)
-
-
-def _as_partitions(commits: Sequence[Commit]) -> list[TopicPartition]:
-    return [TopicPartition(*item.partition, item.offset, item.metadata) for item in commits]
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:

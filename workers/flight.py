@@ -27,6 +27,11 @@ class Work:
         return self.record.claim.partition
 
     @property
+    def items(self) -> int:
+        """What it has to get done: evaluations and dead letters."""
+        return len(self.jobs) + len(self.letters)
+
+    @property
     def is_free(self) -> bool:
         """Whether cutting it costs nothing: it only waits for its judges' turn."""
         return self.meter.is_idle and all(job.evaluator.judge is not None for job in self.jobs)
@@ -55,12 +60,16 @@ class Flight:
         self._tasks[task] = work
         task.add_done_callback(self._tasks.pop)
 
-    async def drain(self, partitions: Sequence[Partition]) -> int:
+    async def drain(self, partitions: Sequence[Partition], *, at_once: bool = False) -> int:
         """Wait for these partitions' work, cut off what takes too long; how many evaluations.
 
         What only waits for its judge's turn is cut at once: the next owner can wait as well, and
         may have more room. Work that is publishing is never cut: its outcomes may be on the broker
         already, and without their commit the next owner would publish them again.
+
+        Args:
+            partitions: What leaves.
+            at_once: Their next owner is at work already, so nothing is worth waiting for.
         """
         leaving = set(partitions)
         tasks = {task: work for task, work in self._tasks.items() if work.partition in leaving}
@@ -69,12 +78,24 @@ class Flight:
         for task, work in tasks.items():
             if work.is_free and not work.is_publishing:
                 task.cancel()
-        _, late = await asyncio.wait(tasks, timeout=self._drain_s)
+        _, late = await asyncio.wait(tasks, timeout=0 if at_once else self._drain_s)
         cut = 0
         for task in late:
             if not tasks[task].is_publishing:
                 task.cancel()
                 cut += len(tasks[task].jobs)
+        if at_once:
+            late = {task for task in late if not tasks[task].is_publishing}
         if late:
             await asyncio.wait(late, timeout=self._flush_s)
         return cut
+
+    async def abandon(self) -> None:
+        """End what the last drain left behind: no claim is good any more, and nobody waits for it.
+
+        Without it, a broker that acknowledges nothing would keep a worker that was told to stop.
+        """
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=self._flush_s)

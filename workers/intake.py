@@ -166,7 +166,9 @@ class Intake:
             [tuple(names) for names in routes.values()],
         )
 
-    def _usages(self, decoded: Decoded, calls: Collection[tuple[str, str]]) -> list[tuple[Usage, float]]:
+    def _usages(
+        self, decoded: Decoded, calls: Collection[tuple[str, str]]
+    ) -> list[tuple[Usage, float]]:
         kept = (raw for raw in decoded.spans if (raw.trace_id, raw.span_id) in calls)
         states: dict[tuple[str, str], str] = {}
         usages: list[Usage] = []

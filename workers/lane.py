@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 
 from schemas.config import Config
 from schemas.events import Emit, IntakePaused
@@ -43,10 +43,15 @@ class Lane:
     consumer: LaneConsumer
 
     async def run(self) -> None:
-        """Read until `stop`; both halves end together, and a failure of one ends the other."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._consume())
-            tasks.create_task(self.pipeline.run())
+        """Read until `stop`, or until one half fails; what is in flight is drained either way."""
+        consuming = asyncio.create_task(self._consume())
+        try:
+            await self.pipeline.run()
+        finally:
+            self.consumer.stop()
+            await asyncio.wait({consuming})
+            await self.pipeline.flight.abandon()
+        consuming.result()
 
     async def _consume(self) -> None:
         try:
@@ -106,8 +111,8 @@ def build_lane(
         emit=emit,
     )
 
-    async def drain(partitions: Sequence[Partition]) -> int:
-        cut = await flight.drain(partitions)
+    async def drain(partitions: Sequence[Partition], lost: bool) -> int:
+        cut = await flight.drain(partitions, at_once=lost)
         for partition in partitions:
             intake.recent_spans.forget_partition(*partition)
         return cut
@@ -194,6 +199,9 @@ def _code_group(config: Config) -> Consumer:
 def _partitions_of(config: Config, topic: str) -> Sequence[int]:
     client = _code_group(config)
     try:
-        return tuple(client.list_topics(topic, _LOOKUP_S).topics[topic].partitions)
+        found = client.list_topics(topic, _LOOKUP_S).topics[topic]
+        if found.error is not None:  # no partitions would read as a topic that grew later
+            raise KafkaException(found.error)
+        return tuple(found.partitions)
     finally:
         client.close()

@@ -1,8 +1,8 @@
-"""How a lane's client gets into its group: by the new group protocol, on older brokers the classic.
+"""How a lane's client gets into its group: by the new group protocol, else by the classic one.
 
-The new one (KIP-848) is known to Apache Kafka from 4.0 on. A broker that has it switched off refuses
-it, and the client calls that fatal. A broker that never heard of it says nothing: librdkafka looks
-for another coordinator, for ever, and tells nobody. So a client that is not taken in within some
+The new one (KIP-848) is known to Apache Kafka from 4.0 on. A broker that has it switched off
+refuses it, and the client calls that fatal. A broker that never heard of it makes librdkafka look
+for another coordinator, for ever, without a word. So a client that is not taken in within some
 seconds, by a cluster that answers, is opened again with the classic protocol.
 """
 
@@ -41,12 +41,13 @@ class Membership:
         # there is no partition left for it, of which no callback tells.
         self._outside = consumer.consumer_group_metadata()
         self._since = self._clock()
+        self._is_refused = False
         self.has_joined = False
         return consumer
 
     def look(self, consumer: Consumer) -> None:
         """Find out whether the group has taken the client in; asked after every poll."""
-        if not self.has_joined:
+        if not self.has_joined and not self._is_refused:  # a refused client forgets its generation
             self.has_joined = consumer.consumer_group_metadata() != self._outside
 
     def note(self, error: KafkaError) -> bool:

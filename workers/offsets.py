@@ -121,14 +121,20 @@ class Offsets:
             self._trackers[partition] = _Tracker(self._epoch, beginning, start, finished)
 
     def deliver(self, partition: Partition, offset: int, timestamp_s: float) -> Claim | None:
-        """Claim a record that was just read; None where an earlier owner has finished it.
+        """Claim a record that was just read; None where it was claimed or finished before.
+
+        A seek past poison, or a fetch that was under way, can deliver a record again. Claimed twice
+        it would be published twice, and its second claim would stand behind later ones, where the
+        watermark does not see it.
 
         Raises:
             KeyError: The partition is not assigned.
         """
         with self._lock:
             tracker = self._trackers[partition]
-            tracker.position = max(tracker.position, offset + 1)
+            if offset < tracker.position:
+                return None
+            tracker.position = offset + 1
             tracker.changed = True
             if offset in tracker.finished_before:
                 if tracker.open:
@@ -211,10 +217,23 @@ class Offsets:
             for partition in partitions:
                 self._trackers.pop(partition, None)
 
-    def crowded(self) -> set[Partition]:
-        """Partitions whose metadata is three quarters full: their intake must pause."""
+    def has_changed(self) -> bool:
+        """Whether there is something to commit that was not sent yet, or was refused."""
         with self._lock:
-            return {key for key, tracker in self._trackers.items() if tracker.size >= _PAUSE_BYTES}
+            return any(tracker.changed for tracker in self._trackers.values())
+
+    def crowded(self) -> set[Partition]:
+        """Partitions whose metadata is three quarters full: their intake must pause.
+
+        Only while a record is open, for the pause ends when it is finished. Where none is, an
+        earlier owner's metadata fills it, and only reading on makes room.
+        """
+        with self._lock:
+            return {
+                key
+                for key, tracker in self._trackers.items()
+                if tracker.open and tracker.size >= _PAUSE_BYTES
+            }
 
     def assigned(self) -> list[Partition]:
         """The partitions that have an epoch now."""

@@ -46,29 +46,29 @@ class Pipeline:
         """Carry every record to a committed offset, until the consumer has stopped.
 
         Raises:
-            WorkerStopped: Too much is unreadable; what was in flight has been drained.
+            WorkerStopped: Too much is unreadable, or the producer failed for good. What was in
+                flight has been drained: one that fails takes no other along.
         """
-        failures: list[WorkerStopped] = []
-        async with asyncio.TaskGroup() as tasks:
-            async for record in self.consumer:
-                if failures or not record.claim.may_start():
-                    continue  # its partition is leaving: the next owner reads it
-                try:
-                    work = self.intake.read(record)
-                except WorkerStopped as error:
-                    failures.append(error)
-                    self.consumer.stop()
-                    continue
-                if not work.jobs and not work.letters:
-                    record.claim.release()
-                    continue
-                await self.gate.enter(len(work.jobs), work.size_bytes)
-                if not record.claim.may_start():
-                    self.leave(work)
-                    continue
-                task = tasks.create_task(self.settle(work))
-                self.flight.add(task, work)
-                task.add_done_callback(partial(self.leave, work))  # also if it never started
+        failures: list[BaseException] = []
+        async for record in self.consumer:
+            if failures or not record.claim.may_start():
+                continue  # its partition is leaving: the next owner reads it
+            try:
+                work = self.intake.read(record)
+            except WorkerStopped as error:
+                failures.append(error)
+                self.consumer.stop()
+                continue
+            if not work.items:
+                record.claim.release()
+                continue
+            await self.gate.enter(work.items, work.size_bytes)
+            if not record.claim.may_start():
+                self.gate.leave(work.items, work.size_bytes)
+                continue
+            task = asyncio.create_task(self.settle(work))
+            self.flight.add(task, work)
+            task.add_done_callback(partial(self.leave, work, failures))  # also if it never started
         if failures:
             raise failures[0]
 
@@ -85,6 +85,10 @@ class Pipeline:
         self.observe(outcomes)
         work.record.claim.release()
 
-    def leave(self, work: Work, _: object = None) -> None:
-        """Give the room back."""
-        self.gate.leave(len(work.jobs), work.size_bytes)
+    def leave(self, work: Work, failures: list[BaseException], task: asyncio.Task[None]) -> None:
+        """Give the room back; what failed ends the lane."""
+        self.gate.leave(work.items, work.size_bytes)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            failures.append(error)
+            self.consumer.stop()

@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeVar
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -25,16 +26,20 @@ from .offsets import Partition
 _TIMEOUT_S = 10.0
 _CODE_LANE_WAIT_S = 5.0
 _POLL_S = 0.25
-_COORDINATOR_MOVES = frozenset(
+_MOVES = frozenset(
     {
         KafkaError.NOT_COORDINATOR,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError._WAIT_COORD,  # noqa: SLF001  the client's own codes begin so
         KafkaError._TIMED_OUT,  # noqa: SLF001
         KafkaError._TRANSPORT,  # noqa: SLF001
     }
 )
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +94,14 @@ class Starts:
         starts: list[Start] = []
         for topic in sorted({partition.topic for partition in assigned}):
             wanted = [partition.partition for partition in assigned if partition.topic == topic]
-            every = sorted({*self._partitions_of(topic), *wanted})
+            every = sorted({*_patiently(partial(self._partitions_of, topic)), *wanted})
             committed = _committed(consumer, topic, every)
-            starts.extend(self._one(consumer, topic, partition, committed) for partition in wanted)
+            fresh = [partition for partition in wanted if committed[partition][0] < 0]
+            stands = self._code_lane_stands(topic, fresh)
+            starts.extend(
+                self._one(consumer, topic, partition, committed, stands.get(partition))
+                for partition in wanted
+            )
         return starts
 
     def _one(
@@ -100,6 +110,7 @@ class Starts:
         topic: str,
         partition: int,
         committed: dict[int, tuple[int, str | None]],
+        stands: int | None,
     ) -> Start:
         key = (topic, partition)
         offset, metadata = committed[partition]
@@ -111,10 +122,11 @@ class Starts:
         if offset >= 0:
             beginning = known[partition] or Beginning(len(committed), offset, self._lanes)
             return Start(key, offset, beginning, metadata, is_fresh=False)
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), _TIMEOUT_S)
+        low, high = _patiently(
+            lambda: consumer.get_watermark_offsets(TopicPartition(topic, partition), _TIMEOUT_S)
+        )
         if known and not any(b is not None and partition < b.partitions for b in known.values()):
             return self._fresh(key, low, len(committed))
-        stands = self._code_lane_stands(topic, partition)
         if stands is not None:
             return self._fresh(key, min(max(stands, low), high), len(committed))
         return self._fresh(
@@ -137,52 +149,59 @@ class Starts:
         )[0].offset
         return found if found >= 0 else high
 
-    def _code_lane_stands(self, topic: str, partition: int) -> int | None:
+    def _code_lane_stands(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         """Where the code lane stands, or where it began if this lane was there from the beginning.
 
         Without the second half, a worker's code lane that starts a moment before its judge lane
-        would have spans behind it that no judge evaluator ever sees.
+        would have spans behind it that no judge evaluator ever sees. A code lane that starts at the
+        same moment is waited for, once for all partitions; without one this lane decides alone.
         """
-        if self._code_group is None:
-            return None
+        if self._code_group is None or not partitions:
+            return {}
         consumer = self._code_group()
         try:
             until = time.monotonic() + _CODE_LANE_WAIT_S
             while True:
-                offset, text = _committed(consumer, topic, [partition])[partition]
-                if offset >= 0:
-                    beginning, _ = offset_metadata.decode(text, offset)
-                    if beginning is not None and self._lane in beginning.lanes:
-                        return beginning.start
-                    return offset
-                if time.monotonic() >= until:  # no code lane runs: decide alone
-                    return None
+                committed = _committed(consumer, topic, partitions)
+                known = {
+                    index: self._stand(offset, text)
+                    for index, (offset, text) in committed.items()
+                    if offset >= 0
+                }
+                if len(known) == len(committed) or time.monotonic() >= until:
+                    return known
                 time.sleep(_POLL_S)  # noqa: TID251  the poll thread, waiting for a peer
         finally:
             consumer.close()
+
+    def _stand(self, offset: int, metadata: str | None) -> int:
+        beginning, _ = offset_metadata.decode(metadata, offset)
+        if beginning is not None and self._lane in beginning.lanes:
+            return beginning.start
+        return offset
 
 
 def _committed(
     consumer: Consumer, topic: str, partitions: Sequence[int]
 ) -> dict[int, tuple[int, str | None]]:
-    found = _patiently(
-        lambda: consumer.committed(
-            [TopicPartition(topic, index) for index in partitions], _TIMEOUT_S
-        )
-    )
+    wanted = [TopicPartition(topic, index) for index in partitions]
+    found = _patiently(lambda: consumer.committed(wanted, _TIMEOUT_S))
+    for item in found:
+        if item.error is not None:  # else "unknown" would read as "nothing was committed"
+            raise KafkaException(item.error)
     return {
         item.partition: (item.offset if item.offset != OFFSET_INVALID else -1, item.metadata)
         for item in found
     }
 
 
-def _patiently(ask: Callable[[], list[TopicPartition]]) -> list[TopicPartition]:
-    """Ask again while the group's coordinator is on the move, as after a broker's restart."""
+def _patiently(ask: Callable[[], _Answer]) -> _Answer:
+    """Ask again while a coordinator or leader is on the move, as after a broker's restart."""
     until = time.monotonic() + 3 * _TIMEOUT_S
     while True:
         try:
             return ask()
         except KafkaException as error:
-            if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() >= until:
+            if error.args[0].code() not in _MOVES or time.monotonic() >= until:
                 raise
         time.sleep(_POLL_S)  # noqa: TID251  the poll thread has nothing else to do

@@ -40,9 +40,13 @@ TABLE: tuple[Convention, ...] = (
 """Every convention, the most telling first."""
 
 MARKERS: tuple[bytes, ...] = tuple(
-    dict.fromkeys(marker for convention in TABLE for marker in convention.markers)
+    dict.fromkeys(
+        marker
+        for convention in (gen_ai.CONVENTION, openinference.CONVENTION, *TABLE)
+        for marker in convention.markers
+    )
 )
-"""A serialised span that holds none of these is of no convention."""
+"""A serialised span that holds none of these is of no convention; the most frequent first."""
 
 USAGE_KEYS: frozenset[str] = frozenset().union(*(convention.usage_keys for convention in TABLE))
 """The only attributes that `usage` looks at, beside its group keys."""
@@ -73,7 +77,6 @@ def usage(raw: RawSpan, group_keys: tuple[str, ...] = ()) -> Usage | None:
             groups = tuple(
                 [label(attributes.get(key)) or label(resource.get(key)) for key in group_keys]
             )
-            # Nobody else has seen it yet; `replace` would cost as much as all the rest.
-            object.__setattr__(read, "groups", groups)
+            read.groups = groups  # nobody else has seen it yet
             return read
     return None

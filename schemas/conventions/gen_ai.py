@@ -122,7 +122,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 
 CONVENTION = Convention(
     name=_NAME,
-    markers=(b"gen_ai.operation.name",),
+    markers=(b"gen_ai.",),
     matches=_matches,
     read=_read,
     usage_keys=GEN_AI_USAGE_KEYS,

@@ -103,7 +103,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 
 CONVENTION = Convention(
     name=_NAME,
-    markers=tuple(name.encode() for name in sorted(_EVENTS)),
+    markers=(b"gen_ai.",),
     matches=_matches,
     read=_read,
     usage_keys=GEN_AI_USAGE_KEYS,

@@ -163,7 +163,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 
 CONVENTION = Convention(
     name=NAME,
-    markers=(b"langsmith.span.kind",),
+    markers=(b".span.kind",),
     matches=_matches,
     read=_read,
     usage_keys=frozenset(

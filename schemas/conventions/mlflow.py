@@ -172,7 +172,8 @@ def _from_chunks(events: tuple[SpanEvent, ...]) -> Answer | None:
         reason = label(choice.get("finish_reason")) or reason
         if isinstance(text := delta.get("content"), str):
             texts.append(text)
-        for part in delta.get("tool_calls") or ():
+        calls_found = delta.get("tool_calls")
+        for part in calls_found if isinstance(calls_found, list) else ():
             _add_call(calls, part)
     found = tuple(
         ToolCall(name, object_or_value(arguments), call_id)

@@ -341,7 +341,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 
 CONVENTION = Convention(
     name=NAME,
-    markers=(b"openinference.span.kind",),
+    markers=(b".span.kind",),
     matches=_matches,
     read=_read,
     usage_keys=frozenset(

@@ -102,7 +102,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 
 CONVENTION = Convention(
     name=_NAME,
-    markers=tuple(sign.encode() for sign in _SIGNS),
+    markers=(b"gen_ai.", _REQUEST.encode()),
     matches=_matches,
     read=_read,
     usage_keys=GEN_AI_USAGE_KEYS | frozenset(_SIGNS),

@@ -51,7 +51,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:  # noqa: ARG001  no span of this 
 
 CONVENTION = Convention(
     name=_NAME,
-    markers=(_SIGN.encode(),),
+    markers=(b".span.kind",),
     matches=_matches,
     read=_read,
     usage_keys=frozenset({_SIGN}),

@@ -109,11 +109,13 @@ def _running(judge: JudgeServer) -> Iterator[asyncio.AbstractEventLoop]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    asyncio.run_coroutine_threadsafe(judge.start(), loop).result(5)
-    yield loop
-    asyncio.run_coroutine_threadsafe(judge.stop(), loop).result(5)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
+    try:
+        asyncio.run_coroutine_threadsafe(judge.start(), loop).result(5)
+        yield loop
+        asyncio.run_coroutine_threadsafe(judge.stop(), loop).result(5)
+    finally:  # or the thread would keep the test run from ending
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
     loop.close()
 
 

@@ -1,7 +1,6 @@
 """Attack: a commit that the broker refuses, at the two moments at which nobody asks again."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import KafkaError
@@ -17,7 +16,7 @@ COMMIT, FETCH = 8, 9
 
 
 @pytest.fixture
-def cluster(mock_cluster: MockCluster) -> Iterator[MockCluster]:
+def cluster(mock_cluster: MockCluster) -> MockCluster:
     """A topic of two partitions with five records each."""
     fill(mock_cluster, 2, 5)
     return mock_cluster
@@ -51,7 +50,7 @@ async def test_commits_go_on_while_other_partitions_drain(cluster: MockCluster) 
     """A drain may take long; a crash in the middle must repeat no more than any other crash."""
     may_end = asyncio.Event()
 
-    async def drain(_: object) -> int:
+    async def drain(_: object, __: object) -> int:
         async with asyncio.timeout(5):
             await may_end.wait()
         return 0

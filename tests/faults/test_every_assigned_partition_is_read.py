@@ -1,7 +1,5 @@
 """Attack: a partition that is ours stands still for ever, although nothing holds it up."""
 
-from collections.abc import Iterator
-
 import pytest
 from support.lanes import TOPIC, add, eventually, fill, reading
 
@@ -16,7 +14,7 @@ PARTITIONS = 4
 
 
 @pytest.fixture
-def cluster(mock_cluster: MockCluster) -> Iterator[MockCluster]:
+def cluster(mock_cluster: MockCluster) -> MockCluster:
     """A topic of four partitions with 50 records each."""
     fill(mock_cluster, PARTITIONS, 50)
     return mock_cluster
@@ -37,8 +35,9 @@ async def test_a_partition_that_left_while_paused_is_read_when_it_comes_back(
         async with reading(cluster, release=False) as second:
             await eventually(lambda: len(second.owned()) == 2)
             await eventually(lambda: len(first.owned()) == 2)
+            first.is_reading.set()
+            await eventually(lambda: not first.consumer._is_full)
         await eventually(lambda: first.owned() == set(range(PARTITIONS)))
-        first.is_reading.set()
         add(cluster, PARTITIONS, 10)
         await eventually(
             lambda: all(59 in first.read().get(index, []) for index in range(PARTITIONS))

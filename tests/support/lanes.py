@@ -1,7 +1,8 @@
 """One lane's consumer in the test's own process: what it reads, finishes, commits and gives up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from schemas.config import KafkaConfig
 from schemas.events import Event, PartitionsAssigned
 from workers import kafka_settings
-from workers.consumer import LaneConsumer, Record
+from workers.consumer import Drain, LaneConsumer, Record
 from workers.demo.broker import MockCluster
 from workers.offsets import Offsets, Partition
 from workers.starts import Starts
@@ -36,9 +37,7 @@ def add(cluster: MockCluster, partitions: int, records: int) -> None:
 
 def group_offsets(bootstrap_servers: str, group: str, partitions: int) -> dict[int, int]:
     """Committed offset of each partition that has one."""
-    consumer = Consumer(
-        {"bootstrap.servers": bootstrap_servers, "group.id": group, "log_level": 0}
-    )
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": group, "log_level": 0})
     try:
         wanted = [TopicPartition(TOPIC, index) for index in range(partitions)]
         return {p.partition: p.offset for p in consumer.committed(wanted, 10) if p.offset >= 0}
@@ -53,6 +52,7 @@ class Reader:
     Attributes:
         taken: Records that it handed over, in order.
         opened: Group protocols that it opened a client for, in order.
+        joined: Set when the group has taken it in.
         is_reading: Clear it, and records stay where they are: the lane fills up.
     """
 
@@ -60,6 +60,7 @@ class Reader:
     offsets: Offsets
     events: list[Event]
     opened: list[str]
+    joined: threading.Event
     taken: list[Record] = field(default_factory=list)
     is_reading: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -89,7 +90,7 @@ async def reading(
     *,
     group: str = "group",
     start: str = "earliest",
-    drain: Callable[[Sequence[Partition]], Awaitable[int]] | None = None,
+    drain: Drain | None = None,
     buffer_bytes: int = 10_000_000,
     release: bool = True,
     settings: Mapping[str, Any] | None = None,
@@ -103,6 +104,7 @@ async def reading(
     events: list[Event] = []
     opened: list[str] = []
     offsets = Offsets()
+    joined = threading.Event()
 
     def open_consumer(protocol: str, callbacks: Mapping[str, Any]) -> Consumer:
         opened.append(protocol)
@@ -116,7 +118,7 @@ async def reading(
         finally:
             client.close()
 
-    async def nothing(_: Sequence[Partition]) -> int:
+    async def nothing(_: Sequence[Partition], __: bool) -> int:
         return 0
 
     consumer = LaneConsumer(
@@ -139,9 +141,9 @@ async def reading(
         emit=events.append,
         observe=lambda _: None,
         beat=lambda: None,
-        joined=lambda: None,
+        joined=joined.set,
     )
-    reader = Reader(consumer, offsets, events, opened)
+    reader = Reader(consumer, offsets, events, opened, joined)
     reader.is_reading.set()
     taking = asyncio.create_task(reader.take(release=release))
     running = asyncio.create_task(consumer.run())

@@ -16,9 +16,9 @@ from uuid import uuid4
 
 import yaml
 from confluent_kafka import Consumer, Message, TopicPartition
+from support.processes import free_ports
 
 from schemas.outcome import Outcome
-from support.processes import free_ports
 
 SPANS, SCORES, DEAD = "otlp_spans", "assay.scores", "assay.dead_letters"
 
@@ -186,8 +186,9 @@ def read_topic(bootstrap_servers: str, topic: str) -> list[Message]:
                 if message.error() is not None:
                     continue
                 found.append(message)
-                if message.offset() + 1 >= ends.get(message.partition(), 0):
-                    ends.pop(message.partition(), None)
+                partition, offset = message.partition() or 0, message.offset() or 0
+                if offset + 1 >= ends.get(partition, 0):
+                    ends.pop(partition, None)
         return found
     finally:
         consumer.close()

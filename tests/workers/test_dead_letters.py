@@ -145,7 +145,7 @@ def test_too_large_a_share_stops_the_worker() -> None:
     limit = _limit(max_consecutive=3, max_ratio=0.4, ratio_window=10)
     for index in range(9):
         limit.count(readable=index % 2 == 0, what="x")
-    with pytest.raises(WorkerStopped, match="6 of the last 10 records"):
+    with pytest.raises(WorkerStopped, match="5 of the last 10 records"):
         limit.count(readable=False, what="x")
 
 

@@ -5,7 +5,13 @@ from collections.abc import Coroutine
 
 from support.samples import span
 
+from evaluators.contract import Settings
+from evaluators.judge.client import JudgeClient
+from evaluators.judge.evaluation import CallRecord, Deadline
+from evaluators.registry import load
+from schemas.config import EvaluatorConfig, JudgeConfig
 from schemas.outcome import Source
+from workers.configured import Configured
 from workers.consumer import Record
 from workers.engine import Job
 from workers.flight import Flight, Work
@@ -16,7 +22,7 @@ from workers.router import Selected
 _HOUR = 3600.0
 
 
-def _work(partition: int = 0, jobs: int = 1) -> Work:
+def _work(partition: int = 0, jobs: int = 1, judge: JudgeClient | None = None) -> Work:
     offsets = Offsets()
     key = ("spans", partition)
     offsets.assign(key, 7, Beginning(1, 0, "c"), None)
@@ -24,7 +30,8 @@ def _work(partition: int = 0, jobs: int = 1) -> Work:
     assert claim is not None
     record = Record("spans", partition, 7, None, b"value", 0.0, claim)
     selected = Selected("pii", ("support",), 1.0, "full", None)
-    job = Job(span(), None, selected, Source("spans", partition, 7))  # type: ignore[arg-type]  # it is only counted
+    pii = Configured("pii", EvaluatorConfig(), load(Settings("pii")), judge, None)
+    job = Job(span(), pii, selected, Source("spans", partition, 7))
     return Work(record, jobs=[job] * jobs)
 
 
@@ -41,6 +48,25 @@ async def test_what_ends_in_time_is_not_cut_off() -> None:
     assert await asyncio.wait_for(flight.drain([("spans", 0)]), 5) == 0
     assert task.done()
     assert not task.cancelled()
+
+
+async def test_what_only_waits_for_its_judge_is_cut_at_once() -> None:
+    """Nothing was sent, so nothing is lost; what has sent a request may end."""
+    config = JudgeConfig(model="judge-1", base_url="http://127.0.0.1:9/v1")
+    judge = JudgeClient("default", config, emit=lambda _: None)
+    flight = Flight(drain_s=_HOUR, flush_s=_HOUR)
+    waits, asks = _work(judge=judge), _work(judge=judge)
+    deadlines = [Deadline(60), Deadline(60)]
+    waits.meter.evaluations.append((deadlines[0], CallRecord()))
+    asks.meter.evaluations.append((deadlines[1], CallRecord()))
+    asks.meter.evaluations[0][1].sent += 1
+    with deadlines[0].paused(), deadlines[1].paused():
+        waiting = _start(flight, waits, asyncio.sleep(_HOUR))
+        asking = _start(flight, asks, asyncio.sleep(0.05))
+        assert await asyncio.wait_for(flight.drain([("spans", 0)]), 5) == 0
+    assert waiting.cancelled()
+    assert not asking.cancelled()
+    await judge.aclose()
 
 
 async def test_what_takes_too_long_is_cancelled_and_counted() -> None:

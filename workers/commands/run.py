@@ -1,12 +1,11 @@
 """`assay run`: one worker, until SIGTERM."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 
 from schemas.config import Config
 from workers import logs
-from workers.app import Worker
+from workers.app import Worker, run_process
 
 from .common import secrets_of
 from .kafka_client import check_client
@@ -30,4 +29,4 @@ def run(config: Config, *, lanes: Sequence[str] | None, metrics_port: int | None
         config = config.model_copy(update={"metrics": metrics})
     log = logs.configure(config.logs.format, config.logs.level, secrets=secrets_of(config))
     logging.getLogger().addHandler(logs.LibraryHandler(log))
-    asyncio.run(Worker(config, log, lanes=lanes).run())
+    run_process(Worker(config, log, lanes=lanes))

@@ -24,7 +24,7 @@ from evaluators.judge.endpoint import Pace
 from evaluators.judge.evaluation import CallRecord
 from schemas.config import JudgeConfig
 from schemas.errors import JudgeFailure
-from schemas.events import BreakerMoved, BreakerState, JudgeRetried, LimiterMoved
+from schemas.events import BreakerMoved, BreakerState, JudgeCalled, JudgeRetried, LimiterMoved
 from schemas.reasons import Reason
 
 from .conftest import QUESTION, Rig, about, deadline, now
@@ -392,6 +392,23 @@ async def test_five_minutes_of_outage_fail_nothing(rig: Rig) -> None:
     assert now() - recovered <= 31
     real = [call for call in rig.server.calls[while_down:] if "input" in call.data]
     assert len(real) == 300
+
+
+async def test_deadline_begins_anew_after_an_outage(rig: Rig) -> None:
+    """Time that an outage ate up is given back: what recovers slowly is still answered."""
+    rig.server.script = lambda _: Hang()
+    client = rig.client(attempt_s=30)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(10):
+            group.create_task(client.ask(QUESTION, deadline(30), CallRecord()))
+        await asyncio.sleep(300)
+        rig.server.latency_s = 20.0
+        rig.server.script = lambda _: None
+        await asyncio.sleep(31)  # the probe that was under way may still end badly
+        rig.events.clear()
+
+    results = {event.result for event in rig.events if isinstance(event, JudgeCalled)}
+    assert results == {"ok"}
 
 
 async def test_traffic_starts_slowly_after_an_outage(rig: Rig) -> None:
