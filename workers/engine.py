@@ -5,7 +5,6 @@ outcome. This is the one place in Assay that catches every exception.
 """
 
 import asyncio
-import math
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -35,15 +34,13 @@ from schemas.outcome import (
 from schemas.reasons import Reason, Status
 from schemas.span import Span
 
+from .answers import fault_of
 from .configured import Configured
 from .router import Selected
 
 _CANCEL_GRACE_S = 1.0
 _EXPLANATION_CHARS = 2_000
 _ID_CHARS = 256
-_LABEL_CHARS = 100
-_ITEMS_BYTES = 16_384
-_MAX_SEVERITY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +211,12 @@ class Engine:
         return _TimedJudge(BoundJudge(judge, deadline, record, policy), watch)
 
     def _judged(self, job: Job, result: object) -> _Conclusion:  # noqa: PLR0911  one for each case
+        fault = fault_of(result)
+        if fault is not None:
+            return self._raised(job, f"returned {fault}")
         match result:
             case Score():
-                fault = _fault(result)
-                if fault is None:
-                    return _Conclusion(score=result)
-                return self._raised(job, f"returned what is no score: {fault}")
+                return _Conclusion(score=result)
             case Skip(detail=detail, missing=None):
                 return _Conclusion(reason=Reason.NOT_APPLICABLE, detail=redact(detail))
             case Skip(missing=Need.INPUT | Need.OUTPUT as what):
@@ -373,37 +370,6 @@ def _no_content(span: Span, what: str) -> _Conclusion:
     return _Conclusion(reason=Reason.NO_CONTENT, detail=detail)
 
 
-def _fault(score: Score) -> str | None:
-    """Why a plugin's score is none, or None."""
-    checks: list[tuple[bool, str]] = [
-        (_is_number(score.value) and 0 <= score.value <= 1, "value is not in 0..1"),
-        (score.passed is None or isinstance(score.passed, bool), "passed is not a bool"),
-        (_is_text(score.label, _LABEL_CHARS), "label is not a short text"),
-        (score.explanation is None or isinstance(score.explanation, str), "explanation is no text"),
-        (
-            score.severity is None
-            or (type(score.severity) is int and 0 <= score.severity <= _MAX_SEVERITY),
-            "severity is not in 0..5",
-        ),
-    ]
-    for holds, fault in checks:
-        if not holds:
-            return fault
-    try:
-        too_large = len(orjson.dumps(dict(score.items))) > _ITEMS_BYTES
-    except (TypeError, ValueError):
-        return "items cannot be written as JSON"
-    return "items are too large" if too_large else None
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in {int, float} and math.isfinite(value)  # type: ignore[arg-type]
-
-
-def _is_text(value: object, limit: int) -> bool:
-    return value is None or (isinstance(value, str) and len(value) <= limit)
-
-
 def _score_record(score: Score, threshold: float) -> ScoreRecord:
     return ScoreRecord(
         value=float(score.value),
@@ -412,7 +378,7 @@ def _score_record(score: Score, threshold: float) -> ScoreRecord:
         explanation=None
         if score.explanation is None
         else redact(score.explanation)[:_EXPLANATION_CHARS],
-        items=dict(score.items),
+        items=orjson.loads(orjson.dumps(dict(score.items))),  # a plugin may change its own later
         severity=score.severity,
         critical=score.critical,
     )

@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
-from confluent_kafka import KafkaError
-from support.lanes import add, eventually, fill, group_offsets, reading
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+from support.lanes import TOPIC, add, eventually, fill, group_offsets, reading
 
+from schemas.errors import WorkerStopped
 from schemas.events import CommitFailed
 from workers.demo.broker import MockCluster
 
@@ -85,3 +86,36 @@ async def test_a_group_whose_offsets_cannot_be_read_does_not_start_anew(
     async with reading(cluster, start="latest") as again:
         await eventually(lambda: len(again.taken) == 10, 20)
     assert again.read() == {0: [5, 6, 7, 8, 9], 1: [5, 6, 7, 8, 9]}
+
+
+async def test_offsets_that_may_not_be_read_end_the_lane(cluster: MockCluster) -> None:
+    """The client raises inside its callback; what comes out is a message, and the lane has left."""
+    cluster.push_errors(FETCH, *[KafkaError.GROUP_AUTHORIZATION_FAILED] * 4)
+    with pytest.raises(WorkerStopped, match="Group authorization failed"):
+        async with reading(cluster) as reader:
+            await eventually(lambda: reader.consumer._ended, 20)
+    assert reader.taken == []
+
+
+async def test_an_offset_that_is_gone_ends_the_lane(cluster: MockCluster) -> None:
+    """Retention took what was to be read: to jump would be a loss that nobody hears of."""
+    consumer = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": "group"})
+    beyond = TopicPartition(TOPIC, 0, 1_000)
+    await asyncio.to_thread(consumer.commit, offsets=[beyond], asynchronous=False)
+    consumer.close()
+    with pytest.raises(WorkerStopped, match="out of range"):
+        async with reading(cluster) as reader:
+            await eventually(lambda: reader.consumer._ended, 20)
+    found = await asyncio.to_thread(group_offsets, cluster.bootstrap_servers, "group", 1)
+    assert found == {0: 1_000}
+
+
+async def test_what_is_done_is_committed_within_half_a_second(cluster: MockCluster) -> None:
+    """A crash then repeats what was in flight, and what passes in that time."""
+    async with reading(cluster, release=False) as reader:
+        await eventually(lambda: len(reader.taken) == 10)
+        for record in reader.taken:
+            record.claim.release()
+        await asyncio.sleep(0.5)
+        found = await asyncio.to_thread(group_offsets, cluster.bootstrap_servers, "group", 2)
+        assert found == {0: 5, 1: 5}
