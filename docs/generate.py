@@ -17,7 +17,8 @@ from pydantic import TypeAdapter
 import schemas.config
 import schemas.outcome
 import schemas.reasons
-from schemas.config import REFUSED_PROPERTIES, SECRET_PROPERTIES, Config
+from schemas.config import Config
+from schemas.kafka_properties import REFUSED_PROPERTIES, SECRET_PROPERTIES
 from schemas.outcome import SCHEMA_VERSION, Outcome
 from schemas.reasons import DeadLetterReason, Reason, Status
 
@@ -208,7 +209,7 @@ def _meanings(module: ModuleType) -> dict[str, dict[str, str]]:
             target = statement.targets[0] if isinstance(statement, ast.Assign) else None
             target = statement.target if isinstance(statement, ast.AnnAssign) else target
             if isinstance(target, ast.Name) and isinstance(below, ast.Expr):
-                attributes[target.id] = _words(ast.literal_eval(below.value))
+                attributes[target.id.rstrip("_")] = _words(ast.literal_eval(below.value))
     return found
 
 

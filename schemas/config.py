@@ -20,48 +20,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-_AUTO_COMMIT = "offsets are committed by Assay itself, after the outcomes are acknowledged"
-_ACKNOWLEDGED = "an outcome counts as published only when every in-sync replica has it"
-_RUNS_CODE = "it runs or loads code that the config names"
-
-REFUSED_PROPERTIES = {
-    "bootstrap.servers": "use kafka.bootstrap_servers",
-    "metadata.broker.list": "use kafka.bootstrap_servers",
-    "group.id": "use kafka.group_id",
-    "group.protocol": "the worker takes the newest that the brokers speak",
-    "auto.offset.reset": "use kafka.start; an offset out of range must stop the worker, not jump",
-    "enable.auto.commit": _AUTO_COMMIT,
-    "auto.commit.enable": _AUTO_COMMIT,
-    "auto.commit.interval.ms": _AUTO_COMMIT,
-    "enable.auto.offset.store": _AUTO_COMMIT,
-    "offset.store.method": _AUTO_COMMIT,
-    "offset.store.path": _AUTO_COMMIT,
-    "enable.partition.eof": "the consumer reads records only",
-    "isolation.level": "records of an aborted transaction must not be evaluated",
-    "partition.assignment.strategy": "a rebalance must take away only the partitions that move",
-    "acks": _ACKNOWLEDGED,
-    "request.required.acks": _ACKNOWLEDGED,
-    "enable.idempotence": "a retried send must not publish an outcome twice",
-    "transactional.id": "Assay publishes without transactions",
-    "delivery.report.only.error": "an offset is committed after the report of each outcome only",
-    "plugin.library.paths": _RUNS_CODE,
-    "sasl.kerberos.kinit.cmd": _RUNS_CODE,
-    "ssl.engine.location": _RUNS_CODE,
-    "ssl.engine.id": _RUNS_CODE,
-    "ssl.providers": _RUNS_CODE,
-}
-"""librdkafka properties that `kafka.client` may not set, and why or what to use."""
-
-SECRET_PROPERTIES = frozenset(
-    {
-        "sasl.oauthbearer.client.secret",
-        "sasl.password",
-        "ssl.key.password",
-        "ssl.keystore.password",
-    }
-)
-"""librdkafka properties that may stand in a file: `sasl.password_file: /run/secrets/kafka`."""
-
+from .kafka_properties import REFUSED_PROPERTIES, PropertyName, PropertyValue
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _LABEL = r"^[a-z][a-z0-9_]{0,63}$"
@@ -105,25 +64,6 @@ def _start(value: Any) -> Any:
     return moment
 
 
-def _allowed_property(name: str) -> str:
-    if name in REFUSED_PROPERTIES:
-        raise ValueError(f"may not be set: {REFUSED_PROPERTIES[name]}")
-    if name.endswith("_cb") or name.startswith("on_") or "callback" in name:
-        raise ValueError("may not be set: a callback is code")
-    if name.endswith("_file") and name.removesuffix("_file") not in SECRET_PROPERTIES:
-        known = ", ".join(f"{secret}_file" for secret in sorted(SECRET_PROPERTIES))
-        raise ValueError(f"is no property that can stand in a file; those are {known}")
-    return name
-
-
-def _property(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not isinstance(value, str | int | float):
-        raise ValueError("should be text, a number, true or false")  # noqa: TRY004  pydantic's way
-    return value
-
-
 _NUMBER = BeforeValidator(_no_boolean)
 Count = Annotated[int, Field(ge=1), _NUMBER]
 Seconds = Annotated[float, Field(gt=0), _NUMBER]
@@ -134,8 +74,6 @@ Url = Annotated[str, Field(pattern=_URL)]
 Name = Annotated[str, Field(pattern=_NAME)]
 LabelName = Annotated[str, Field(pattern=_LABEL)]
 Topic = Annotated[str, Field(pattern=_TOPIC)]
-PropertyName = Annotated[str, AfterValidator(_allowed_property)]
-PropertyValue = Annotated[str | int | bool | float, BeforeValidator(_property)]
 
 
 class _Section(BaseModel):
@@ -163,8 +101,8 @@ class KafkaConfig(_Section):
     """Topic for outcomes, one for each span and evaluator."""
     dead_letters: Topic = "assay.dead_letters"
     """Topic for what cannot be read."""
-    otlp_scores: None = None
-    """Not built in this version: only null."""
+    otlp_scores: Topic | None = None
+    """Topic that also gets each outcome, as an OTLP log record; null is none."""
     client: Annotated[
         dict[PropertyName, PropertyValue],
         Field(
@@ -178,11 +116,15 @@ class KafkaConfig(_Section):
 
     @model_validator(mode="after")
     def _topics_differ(self) -> Self:
-        for name, topic in (("scores", self.scores), ("dead_letters", self.dead_letters)):
-            if topic in self.spans:
-                raise ValueError(f'uses topic "{topic}" for spans and for {name}; use another')
-        if self.scores == self.dead_letters:
-            raise ValueError(f'uses topic "{self.scores}" for scores and dead letters; use another')
+        uses = dict.fromkeys(self.spans, "spans")
+        for name in ("scores", "dead_letters", "otlp_scores"):
+            topic = getattr(self, name)
+            if topic in uses:
+                raise ValueError(
+                    f'uses topic "{topic}" for {uses[topic]} and for {name}; use another'
+                )
+            if topic is not None:
+                uses[topic] = name
         return self
 
 
@@ -247,6 +189,10 @@ class EvaluatorConfig(_Section):
     """Mean score that is promised; alerts compare with it."""
     page_on: Literal["any"] | None = None
     """`any`: one critical finding pages."""
+    alert: Literal["page", "ticket", "none"] = "page"
+    """What its alerts may do: `page`, only open a `ticket`, or `none` (a shadow run)."""
+    owner: Text | None = None
+    """Whose it is: on its alerts, for Alertmanager to route by."""
     rubric: Path | None = None
     """Rubric file (YAML) that is this evaluator; a relative path starts at the config's folder."""
     rubric_text: SkipJsonSchema[str | None] = Field(default=None, repr=False)
@@ -332,11 +278,26 @@ class StopConfig(_Section):
     """Seconds for the broker to acknowledge what was produced."""
 
 
-class OutputsConfig(_Section):
-    """Outputs besides the scores topic."""
+class OtlpOutputConfig(_Section):
+    """An OTLP/HTTP endpoint that gets each outcome too."""
 
-    otlp: None = None
-    """Not built in this version: only null."""
+    endpoint: Url
+    """Base address; log records go to `/v1/logs`, spans to `/v1/traces` below it."""
+    as_: Annotated[
+        tuple[Literal["log", "span"], ...],
+        Field(alias="as", min_length=1),
+        AfterValidator(_distinct),
+    ] = ("log", "span")
+    """`log`: an event `gen_ai.evaluation.result`; `span`: a small span in the judged trace."""
+    headers: Annotated[dict[str, str], Field(repr=False)] = {}
+    """Headers to add to each request."""
+
+
+class OutputsConfig(_Section):
+    """Outputs besides the scores topic; best effort, counted."""
+
+    otlp: OtlpOutputConfig | None = None
+    """An OTLP endpoint, such as a collector; null is none."""
 
 
 class LinksConfig(_Section):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from .config import PATTERNS, Config, EvaluatorConfig, JudgeConfig, KafkaConfig
@@ -22,17 +23,12 @@ _NOT_BUILT = (
     ("budgets",),
     ("traces",),
     ("kafka", "leases"),
-    ("kafka", "otlp_scores"),
-    ("outputs", "otlp"),
     ("evaluators", "*", "verify"),
     ("evaluators", "*", "jury"),
     ("evaluators", "*", "isolate"),
     ("evaluators", "*", "anchors"),
     ("evaluators", "*", "calibration"),
-    ("evaluators", "*", "alert"),
-    ("evaluators", "*", "owner"),
 )
-_MAY_BE_NULL = {("kafka", "otlp_scores"), ("outputs", "otlp")}
 _RESERVED_EVALUATORS = frozenset({"cost", "latency"})
 _HIDDEN = frozenset({"api_key", "client", "headers", "query", "proxy", "options"})
 """Keys whose values no message repeats."""
@@ -114,19 +110,10 @@ def _refuse_not_built(document: Document) -> None:
             "*" if index == 1 and location[0] == "evaluators" else part
             for index, part in enumerate(location)
         )
-        if shape not in _NOT_BUILT:
-            continue
-        if shape in _MAY_BE_NULL and _value_at(document.data, location) is None:
-            continue
-        raise document.error(
-            f"{dotted(location)} is not built in this version; remove it", location
-        )
-
-
-def _value_at(data: Any, location: Location) -> Any:
-    for part in location:
-        data = data[part]
-    return data
+        if shape in _NOT_BUILT:
+            raise document.error(
+                f"{dotted(location)} is not built in this version; remove it", location
+            )
 
 
 def _substituted(
@@ -235,11 +222,15 @@ def _keys_at(location: Location) -> list[str]:
     section: type[BaseModel] = Config
     parts = iter(location)
     for part in parts:
-        annotation = section.model_fields[str(part)].annotation
+        annotation = _keys(section)[str(part)].annotation
         if get_origin(annotation) in (dict, tuple):
             next(parts)  # the name or index of the entry
         section = next(_sections_in(annotation))
-    return [name for name in section.model_fields if name != "rubric_text"]
+    return [name for name in _keys(section) if name != "rubric_text"]
+
+
+def _keys(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -37,6 +37,7 @@ async def test_a_partition_that_left_while_paused_is_read_when_it_comes_back(
             await eventually(lambda: len(first.owned()) == 2)
             first.is_reading.set()
             await eventually(lambda: not first.consumer._is_full)
+            first.consumer._buffer_bytes = 10_000_000  # never full again: that would hide it
         await eventually(lambda: first.owned() == set(range(PARTITIONS)))
         add(cluster, PARTITIONS, 10)
         await eventually(

@@ -30,7 +30,7 @@ from workers.demo.broker import MockCluster
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(80)]
 
 PARTITIONS = 8
-STOP = {"drain_s": 2, "flush_s": 2}
+STOP = {"drain_s": 1, "flush_s": 1}
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_brokers_that_are_gone_do_not_keep_the_worker(cluster: MockCluster, tmp_
         began = time.monotonic()
         assert worker.stop(timeout_s=30) == 0
         # Drain, flush, the last commit, leaving the group, and what this machine is busy with.
-        assert time.monotonic() - began < 2 + 2 + 5 + 5 + 4
+        assert time.monotonic() - began < 1 + 1 + 5 + 5 + 4
 
 
 @pytest.mark.parametrize("fault", [Hang(), Answer(500, {"error": {"message": "down"}})], ids=repr)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Message
 from support.conservation import owned
 from support.judge_server import JudgeServer
 from support.lanes import hasten
@@ -21,6 +22,7 @@ from support.workers import (
     config_yaml,
     count_topic,
     read_outcomes,
+    read_topic,
     until,
     worker_process,
 )
@@ -135,7 +137,7 @@ def test_dead_letters_in_flight_are_bounded_like_evaluations(
     cluster: MockCluster, tmp_path: Path
 ) -> None:
     """A dead-letter topic that is slow must not fill the memory with what waits for it."""
-    produce(cluster.bootstrap_servers, SPANS, [(None, b"no span")] * 200)
+    produce(cluster.bootstrap_servers, SPANS, [(None, b"no span")] * 100)
     config = config_yaml(
         cluster.bootstrap_servers,
         limits={"in_flight": IN_FLIGHT},
@@ -144,16 +146,23 @@ def test_dead_letters_in_flight_are_bounded_like_evaluations(
     with worker_process(tmp_path, config) as worker:
         worker.wait_ready()
         cluster.set_rtt(1, 1000)
-        produce(cluster.bootstrap_servers, SPANS, [(None, b"no span")] * 200)
+        produce(cluster.bootstrap_servers, SPANS, [(None, b"no span")] * 100)
         seen: set[float] = set()
 
         def is_over() -> bool:
             seen.add(worker.metric("assay_in_flight"))
-            return worker.metric("assay_dead_letters_total") >= 220
+            return worker.metric("assay_dead_letters_total") >= 140
 
         until(is_over, 30, worker.died)
         cluster.set_rtt(1, 0)
-        until(lambda: worker.metric("assay_dead_letters_total") >= 400, 20, worker.died)
+        until(lambda: worker.metric("assay_dead_letters_total") >= 200, 20, worker.died)
         assert worker.stop() == 0
     assert 0 < max(seen) <= IN_FLIGHT
-    assert count_topic(cluster.bootstrap_servers, DEAD) == 400
+    # A member whose heartbeats take a second may lose its partitions: then letters come twice.
+    letters = read_topic(cluster.bootstrap_servers, DEAD)
+    assert len({_origin(letter) for letter in letters}) == 200
+
+
+def _origin(letter: Message) -> tuple[Any, Any]:
+    headers = dict(letter.headers() or [])
+    return headers["assay.partition"], headers["assay.offset"]

@@ -12,9 +12,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.config import REFUSED_PROPERTIES, Config
+from schemas.config import Config
 from schemas.config_file import load, located
 from schemas.errors import ConfigError
+from schemas.kafka_properties import REFUSED_PROPERTIES
 
 _ROOT = Path(__file__).parents[2]
 _KNOWN = ("answer_relevance", "pii", "secrets", "toxicity")
@@ -230,9 +231,7 @@ def test_words_that_old_yaml_reads_as_booleans_stay_words(tmp_path: Path) -> Non
     [
         ("judges:", "budgets: []\njudges:", "budgets"),
         ("judges:", "traces: {idle_s: 30}\njudges:", "traces"),
-        ("judges:", "outputs: {otlp: {endpoint: x}}\njudges:", "outputs.otlp"),
         ("  spans:", "  leases: assay.leases\n  spans:", "kafka.leases"),
-        ("  spans:", "  otlp_scores: topic\n  spans:", "kafka.otlp_scores"),
         *(
             ("judge: default", f"{key}: x", f"evaluators.toxicity.{key}")
             for key in (
@@ -241,8 +240,6 @@ def test_words_that_old_yaml_reads_as_booleans_stay_words(tmp_path: Path) -> Non
                 "isolate",
                 "anchors",
                 "calibration",
-                "alert",
-                "owner",
             )
         ),
     ],

@@ -13,9 +13,10 @@ from rich.progress import Progress
 from rich.text import Text
 
 from evaluators.registry import available
-from schemas.config import SECRET_PROPERTIES, Config
+from schemas.config import Config
 from schemas.config_file import load, located
 from schemas.errors import ConfigError, PluginError
+from schemas.kafka_properties import SECRET_PROPERTIES
 
 T = TypeVar("T")
 
