@@ -1,11 +1,10 @@
 """What both encodings ask of a span: is it wanted, can it be named, is it of a sane size."""
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Generic, TypeVar
 
-import re2  # type: ignore[import-untyped]  # it has no stubs
+from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 from .errors import Undecodable
 from .limits import Limits
@@ -19,8 +18,11 @@ _RANDOM_BYTES = RANDOMNESS_BITS // 8
 
 MarkerSearch = Callable[[bytes], bool]
 
-_SMALL_BYTES = 8192
-"""Up to here the frequent markers are tried first; a guess between the sizes measured below."""
+_SMALL_BYTES = 2048
+"""In so many bytes the most frequent marker is looked for first: there it mostly is."""
+
+_PART_BYTES = 65_536
+"""So much is searched at a time: the library lists every match, and a record may hold a million."""
 
 T = TypeVar("T")
 
@@ -59,26 +61,23 @@ class ReadOnce(Generic[T]):
 
 @lru_cache(maxsize=8)
 def marker_search(markers: tuple[bytes, ...]) -> MarkerSearch:
-    """A search for any of the markers; the first two are expected to be the most frequent.
+    """A search for any of the markers, all at once; the first is expected to be the most frequent.
 
-    In a span of 500 bytes an `in` takes 0.5 µs, and RE2 with all markers 3. In 17 kB an `in` takes
-    7 µs, and RE2 with all markers 30.
+    In 17 kB without any it takes 2 µs, where RE2 takes 30 and one `in` for each marker 60: leftmost
+    matches let the Aho-Corasick library look at many bytes at a time.
     """
-    if not markers:
-        return lambda _: False
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.never_capture = True
-    pattern = b"|".join(re.escape(marker) for marker in markers)
-    search_all = re2.compile(pattern, options).search
-    frequent = markers[:2]
+    if not markers or b"" in markers:
+        return lambda _: bool(markers)
+    find = BytesAhoCorasick(markers, matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
+    step = _PART_BYTES - max(map(len, markers))
+    frequent = markers[0]
 
     def search(data: bytes) -> bool:
-        if len(data) <= _SMALL_BYTES:
-            for marker in frequent:
-                if marker in data:
-                    return True
-        return search_all(data) is not None
+        if len(data) <= _PART_BYTES:
+            # An `in` ends at the first match; the library finds all of them.
+            return data.find(frequent, 0, _SMALL_BYTES) >= 0 or bool(find(data))
+        view = memoryview(data)
+        return any(find(view[at : at + _PART_BYTES]) for at in range(0, len(data), step))
 
     return search
 

@@ -7,8 +7,7 @@ occurs several times is merged. So upb does the work that a loop in Python would
 - `Heads` merges all spans of a message into one, which leaves two flat lists: every trace id and
   every tracestate, in order.
 - `Head` is that for one span, where the flat lists do not decide.
-- `LightSpan` reads attributes as a map (the wire format of a map entry is that of a `KeyValue`),
-  so that the wanted ones are looked up and the others never become Python objects.
+- `LightSpan` leaves events and links out.
 - `Counts` counts what a hostile span repeats, before anything is made of it.
 """
 
@@ -24,7 +23,7 @@ from google.protobuf.message_factory import GetMessageClass
 from opentelemetry.proto.common.v1 import common_pb2
 
 _PACKAGE = "assay.envelope"
-_ANY_VALUE = ".opentelemetry.proto.common.v1.AnyValue"
+_KEY_VALUE = ".opentelemetry.proto.common.v1.KeyValue"
 _TYPES = {
     "bytes": FieldDescriptorProto.TYPE_BYTES,
     "string": FieldDescriptorProto.TYPE_STRING,
@@ -47,7 +46,7 @@ _MESSAGES = {
         "optional bytes trace_id 1, optional bytes span_id 2, optional string trace_state 3,"
         "optional bytes parent_span_id 4, optional string name 5,"
         "optional fixed64 start_time_unix_nano 7, optional fixed64 end_time_unix_nano 8,"
-        "repeated LightSpan.AttributesEntry attributes 9, optional LightStatus status 15"
+        f"repeated {_KEY_VALUE} attributes 9, optional LightStatus status 15"
     ),
     "LightStatus": "optional int32 code 3",
 }
@@ -64,10 +63,6 @@ def _build() -> dict[str, Any]:
         message = file.message_type.add(name=name)
         for declaration in fields.split(","):
             _add_field(message, *declaration.split())
-        if name == "LightSpan":
-            entry = message.nested_type.add(name="AttributesEntry", options={"map_entry": True})
-            _add_field(entry, "optional", "string", "key", "1")
-            _add_field(entry, "optional", _ANY_VALUE, "value", "2")
     # A pool of our own: nothing is registered beside the application's generated modules.
     pool = DescriptorPool()
     pool.AddSerializedFile(common_pb2.DESCRIPTOR.serialized_pb)

@@ -301,11 +301,15 @@ def _check_counts(data: bytes, limits: Limits) -> None:
         check_count("links", len(counts.links), limits)
 
 
-def _wanted(found: Any, keys: frozenset[str], limits: Limits) -> dict[str, Any]:
+def _wanted(pairs: Iterable[Any], keys: frozenset[str], limits: Limits) -> dict[str, Any]:
     attributes = {}
-    for key in keys.intersection(found):
-        value = found[key]
-        attributes[key] = value.string_value or value.int_value or _python(value, limits.nesting)
+    for pair in pairs:
+        key = pair.key
+        if key in keys:
+            value = pair.value
+            attributes[key] = (
+                value.string_value or value.int_value or _python(value, limits.nesting)
+            )
     return attributes
 
 
