@@ -11,9 +11,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 SUITE ?= all
-unit := -m "not kafka and not collector"
-kafka := -m "kafka or collector"
-all :=
+all := -m "not alerts and not stack"
+unit := -m "not alerts and not stack and not kafka and not collector"
+kafka := -m "(kafka or collector) and not stack"
+alerts := -m alerts
+stack := -m stack
 
 .PHONY: help setup demo test lint types bench docs check clean
 
@@ -44,10 +46,10 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY) ## See spans being judged and a regression noticed; needs no key and no network
 	@$(BIN)/assay demo
 
-test: $(READY) ## Run what this machine can; SUITE=unit (no real broker) or SUITE=kafka picks
+test: $(READY) ## Run what this machine can; SUITE= one of unit, kafka, alerts, stack picks
 	@case "$(SUITE)" in
-	  all|unit|kafka) ;;
-	  *) echo "make: no suite '$(SUITE)'; there are: all unit kafka" >&2; exit 2 ;;
+	  all|unit|kafka|alerts|stack) ;;
+	  *) echo "make: no suite '$(SUITE)'; there are: all unit kafka alerts stack" >&2; exit 2 ;;
 	esac
 	$(BIN)/pytest $($(SUITE))
 
