@@ -204,6 +204,7 @@ class Settings:
     Attributes:
         name: The name in the config; equals the entry point's, except for a rubric file's.
         options: The evaluator's own `options`.
+        folder: The config's folder: relative paths in `options` start there.
         threshold: Value at and above which a score passes; None is the evaluator's default.
         has_judge: Whether `subject.judge` will be there.
         rubric: Text of the rubric file, for rubric evaluators.
@@ -212,6 +213,7 @@ class Settings:
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
     threshold: float | None = None
     has_judge: bool = False
     rubric: str | None = None

@@ -197,8 +197,10 @@ class EvaluatorConfig(_Section):
     """Rubric file (YAML) that is this evaluator; a relative path starts at the config's folder."""
     rubric_text: SkipJsonSchema[str | None] = Field(default=None, repr=False)
     """Content of the rubric file, read by the loader; no key of the file."""
+    folder: SkipJsonSchema[Path] = Field(default=Path(), repr=False)
+    """The config's folder, set by the loader; no key of the file."""
     options: dict[str, Any] = {}
-    """The evaluator's own options."""
+    """The evaluator's own options; relative paths in them start at the config's folder."""
 
 
 class RouteConfig(_Section):

@@ -30,6 +30,8 @@ _NOT_BUILT = (
     ("evaluators", "*", "calibration"),
 )
 _RESERVED_EVALUATORS = frozenset({"cost", "latency"})
+_OF_THE_LOADER = frozenset({"rubric_text", "folder"})
+"""Fields of an evaluator's settings that are no keys of the file."""
 _HIDDEN = frozenset({"api_key", "client", "headers", "query", "proxy", "options"})
 """Keys whose values no message repeats."""
 
@@ -226,7 +228,7 @@ def _keys_at(location: Location) -> list[str]:
         if get_origin(annotation) in (dict, tuple):
             next(parts)  # the name or index of the entry
         section = next(_sections_in(annotation))
-    return [name for name in _keys(section) if name != "rubric_text"]
+    return [name for name in _keys(section) if name not in _OF_THE_LOADER]
 
 
 def _keys(section: type[BaseModel]) -> dict[str, FieldInfo]:
@@ -268,8 +270,8 @@ def _check_evaluator(
     location: Location = ("evaluators", name)
     if name in _RESERVED_EVALUATORS:
         raise document.error(f'evaluator name "{name}" is reserved; choose another', location)
-    if "rubric_text" in evaluator.model_fields_set:
-        location = (*location, "rubric_text")
+    for key in _OF_THE_LOADER & evaluator.model_fields_set:
+        location = (*location, key)
         raise document.error(_unknown_key(location), location)
     if evaluator.judge is not None and evaluator.judge not in config.judges:
         raise document.error(
@@ -295,7 +297,7 @@ def _with_files(config: Config, document: Document) -> Config:
     """The config with its keys and rubrics read, and its paths resolved."""
     judges = {name: _with_key(judge, document, name) for name, judge in config.judges.items()}
     evaluators = {
-        name: _with_rubric(evaluator, document, name)
+        name: _with_folder(evaluator, document, name)
         for name, evaluator in config.evaluators.items()
     }
     kafka = _with_passwords(config.kafka, document)
@@ -314,11 +316,12 @@ def _with_key(judge: JudgeConfig, document: Document, name: str) -> JudgeConfig:
     return judge.model_copy(update=update)
 
 
-def _with_rubric(evaluator: EvaluatorConfig, document: Document, name: str) -> EvaluatorConfig:
-    if evaluator.rubric is None:
-        return evaluator
-    path, text = _read_named(evaluator.rubric, document, ("evaluators", name, "rubric"))
-    return evaluator.model_copy(update={"rubric": path, "rubric_text": text})
+def _with_folder(evaluator: EvaluatorConfig, document: Document, name: str) -> EvaluatorConfig:
+    update: dict[str, Any] = {"folder": document.path.parent}
+    if evaluator.rubric is not None:
+        location = ("evaluators", name, "rubric")
+        update["rubric"], update["rubric_text"] = _read_named(evaluator.rubric, document, location)
+    return evaluator.model_copy(update=update)
 
 
 def _with_passwords(kafka: KafkaConfig, document: Document) -> KafkaConfig:

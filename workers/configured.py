@@ -109,6 +109,7 @@ def _one(
         Settings(
             name=name,
             options=settings.options,
+            folder=settings.folder,
             threshold=settings.threshold,
             has_judge=settings.judge is not None,
             rubric=settings.rubric_text,

@@ -71,7 +71,7 @@ class FormatValid:
         self.threshold = 1.0 if settings.threshold is None else settings.threshold
         self._type = self._options.effective_type
         self._regex = compile_regex(self._options.regex) if self._options.regex else None
-        schema = _read_schema(self._options.schema_)
+        schema = _read_schema(self._options.schema_, settings.folder)
         self._schema = None if schema is None else _compile_schema(schema)
         self.content_fingerprint = _fingerprint(self._options, schema)
 
@@ -123,11 +123,11 @@ def _fault(label: str, explanation: str, items: Mapping[str, Any] | None = None)
     return Score(value=0.0, label=label, explanation=explanation, items=items or {})
 
 
-def _read_schema(schema: str | dict[str, Any] | None) -> dict[str, Any] | None:
+def _read_schema(schema: str | dict[str, Any] | None, folder: Path) -> dict[str, Any] | None:
     if not isinstance(schema, str):
         return schema
     try:
-        content = orjson.loads(Path(schema).read_bytes())
+        content = orjson.loads((folder / schema).read_bytes())
     except OSError as error:
         fault = (error.strerror or str(error)).lower()
         raise ValueError(f'option schema: "{schema}" cannot be read: {fault}') from error

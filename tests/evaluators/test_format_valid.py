@@ -85,11 +85,11 @@ def test_the_schema_may_stand_in_a_file(tmp_path: Path) -> None:
     """A path is read when the evaluator is built, and its content is in the fingerprint."""
     file = tmp_path / "answer.json"
     file.write_text(json.dumps(_SCHEMA))
-    options = {"schema": str(file)}
-    assert _label('{"price": "3"}', options) == "schema_mismatch"
-    before = FormatValid(Settings("format_valid", options)).content_fingerprint
+    assert _label('{"price": "3"}', {"schema": str(file)}) == "schema_mismatch"
+    settings = Settings("format_valid", {"schema": "answer.json"}, tmp_path)
+    before = FormatValid(settings).content_fingerprint
     file.write_text("{}")
-    assert FormatValid(Settings("format_valid", options)).content_fingerprint != before
+    assert FormatValid(settings).content_fingerprint != before
 
 
 def test_a_mismatch_names_the_rule_and_no_text_of_the_answer() -> None:

@@ -124,6 +124,7 @@ logs: {format: json, level: debug}
     voice = config.evaluators["brand_voice"]
     assert voice.rubric == tmp_path / "voice.yaml"
     assert voice.rubric_text == "name: brand_voice\n"
+    assert voice.folder == tmp_path
     assert voice.options == {"tone": ["calm"]}
     assert (voice.threshold, voice.objective, voice.page_on) == (0.7, 0.9, "any")
     (route,) = config.routes
@@ -393,7 +394,8 @@ def test_schema_for_editors_agrees_with_the_loader() -> None:
     schema.validate(data)
     assert not schema.is_valid({**data, "judge": {}})
     assert not schema.is_valid({**data, "kafka": {**data["kafka"], "client": {"acks": "1"}}})
-    assert not schema.is_valid({**data, "evaluators": {"toxicity": {"rubric_text": "x"}}})
+    for hidden in ("rubric_text", "folder"):
+        assert not schema.is_valid({**data, "evaluators": {"toxicity": {hidden: "x"}}})
 
 
 def test_example_in_the_reference_page_is_right(tmp_path: Path) -> None:
