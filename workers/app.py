@@ -214,8 +214,7 @@ class Worker:
         pipeline.spans.inc(counted.spans)
         for convention in counted.conventions:
             pipeline.llm_spans.labels(convention).inc()
-        for usage, probability in counted.usages:
-            self._metrics.observe_usage([usage], probability)
+        self._metrics.observe_calls(counted.calls)
         for routes in counted.routes:
             self._metrics.observe_matches(routes)
 

@@ -14,9 +14,9 @@ from schemas.events import Emit, SpanRedelivered
 from schemas.limits import Limits
 from schemas.otlp import Decoded, Encoding, Plan, decode
 from schemas.outcome import Source
-from schemas.own import is_own
+from schemas.own import SCOPE, is_own
 from schemas.reasons import DeadLetterReason
-from schemas.span import Span, SpanKind, Usage
+from schemas.span import RawSpan, Span, SpanKind, Usage
 
 from .configured import Configured
 from .consumer import Record
@@ -26,10 +26,12 @@ from .engine import Job
 from .flight import Work
 from .router import Router
 from .sampler import inclusion_probability
-from .usages import CallLedger
+from .usages import Call, CallLedger
 
 _REMEMBERED = 100_000
 """Spans, and calls, that a lane remembers to know them again: some 20 MB each."""
+
+_STATUS_ERROR = 2  # OTLP's STATUS_CODE_ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,14 @@ class Counted:
         lane: The lane that read the record.
         spans: All spans of the record.
         conventions: Convention of each LLM call that was read in full.
-        usages: What LLM calls cost, each call once, with the probability that it was counted.
+        calls: The LLM calls, each once.
         routes: For each selected span, the routes that it matches.
     """
 
     lane: str
     spans: int = 0
     conventions: Sequence[str] = ()
-    usages: Sequence[tuple[Usage, float]] = ()
+    calls: Sequence[Call] = ()
     routes: Sequence[tuple[str, ...]] = ()
 
 
@@ -162,26 +164,28 @@ class Intake:
             self._lane,
             decoded.span_count,
             [span.convention for span in calls if span.convention is not None],
-            self._usages(decoded, {(span.trace_id, span.span_id) for span in calls}),
+            self._calls(decoded, {(span.trace_id, span.span_id) for span in calls}),
             [tuple(names) for names in routes.values()],
         )
 
-    def _usages(
-        self, decoded: Decoded, calls: Collection[tuple[str, str]]
-    ) -> list[tuple[Usage, float]]:
-        kept = (raw for raw in decoded.spans if (raw.trace_id, raw.span_id) in calls)
-        states: dict[tuple[str, str], str] = {}
+    def _calls(self, decoded: Decoded, kept: Collection[tuple[str, str]]) -> list[Call]:
+        """What the message tells of LLM calls: of those `kept` as such, and of the light ones."""
+        raws = [raw for raw in decoded.spans if (raw.trace_id, raw.span_id) in kept]
+        raws += [raw for raw in decoded.light if raw.scope_name != SCOPE]
         usages: list[Usage] = []
-        for raw in (*kept, *decoded.light):
+        by_id: dict[tuple[str, str], RawSpan] = {}
+        for raw in raws:
             usage = conventions.usage(raw, self._group_attributes)
             if usage is not None:
                 usages.append(usage)
-                states[raw.trace_id, raw.span_id] = raw.trace_state
+                by_id[raw.trace_id, raw.span_id] = raw
         counted_from = 0 if self._plan.usage else self._plan.threshold
-        return [
-            (each, inclusion_probability(states[each.trace_id, each.span_id], counted_from))
-            for each in self._ledger.new_calls(usages)
-        ]
+        calls = []
+        for usage in self._ledger.new_calls(usages):
+            raw = by_id[usage.trace_id, usage.span_id]
+            probability = inclusion_probability(raw.trace_state, counted_from)
+            calls.append(Call(usage, probability, raw.status_code == _STATUS_ERROR))
+        return calls
 
 
 def read_spans(decoded: Decoded) -> list[Span]:

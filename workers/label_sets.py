@@ -28,15 +28,22 @@ class LabelSets:
     Args:
         names: The labels, in order.
         expendable: Those that may become `other`, least important first; the rest is a closed set.
-        limit: Label sets at most; one more for each value of the closed labels.
+        limit: Label sets at most, but at least one for each value of the closed labels.
         overflow: Counts each replaced value by label.
+        closed: How many values the closed labels have together: for each there is room.
     """
 
     def __init__(
-        self, names: Sequence[str], expendable: Sequence[str], limit: int, overflow: Counter
+        self,
+        names: Sequence[str],
+        expendable: Sequence[str],
+        limit: int,
+        overflow: Counter,
+        *,
+        closed: int = 1,
     ) -> None:
         self._order = [(names.index(name), overflow.labels(name)) for name in expendable]
-        self._limit = limit
+        self._limit = max(0, limit - closed)
         self._known: set[tuple[str, ...]] = set()
 
     def admit(self, values: Sequence[str | None]) -> tuple[str, ...]:

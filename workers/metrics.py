@@ -9,20 +9,27 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from schemas.config import Config
 from schemas.outcome import Origin, Outcome
 from schemas.reasons import Reason, Status
-from schemas.span import Usage
 
+from .call_scores import CallScores
 from .cost_metrics import CostMetrics
 from .judge_metrics import JudgeMetrics
 from .pipeline_metrics import PipelineMetrics
-from .score_metrics import ScoreMetrics
+from .score_metrics import ScoreMetrics, ScoreSeries
+from .usages import Call
 
 _EVALUATION_BUCKETS = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300)
+
+_CALLS_SHARE = 3
+"""One part in so many of a score's label sets is for the cost and latency of calls.
+
+So the calls that no route selects, however many services they come from, leave the evaluators room.
+"""
 
 
 class Metrics:
     """The metrics of one worker.
 
-    `observe_outcomes` and `observe_usage` are called by one thread, the event loop's; all else by
+    `observe_outcomes` and `observe_calls` are called by one thread, the event loop's; all else by
     any. A series whose labels are known beforehand exists from the start, at 0: a counter that is
     first seen at 5 shows no increase.
 
@@ -37,7 +44,8 @@ class Metrics:
         judges: What judge clients tell.
 
     Raises:
-        ConfigError: `cost.group_by.name` is a label that the metrics have already.
+        ConfigError: `cost.group_by.name` is a label that the metrics have already, or an
+            evaluator has a name that they have.
     """
 
     def __init__(
@@ -59,8 +67,18 @@ class Metrics:
             registry, lanes=lanes, routes=[route.name for route in config.routes], clock=clock
         )
         self.judges = JudgeMetrics(registry)
-        self._scores = ScoreMetrics(registry, config, overflow)
-        self._cost = CostMetrics(registry, config, overflow)
+        self._cost = CostMetrics(registry, config, overflow, clock)
+        of_calls = config.metrics.max_label_sets // _CALLS_SHARE
+        series = ScoreSeries(registry, clock)
+        self._call_scores = CallScores(config, overflow, series=series, limit=of_calls, clock=clock)
+        self._scores = ScoreMetrics(
+            registry,
+            config,
+            overflow,
+            series=series,
+            limit=config.metrics.max_label_sets - of_calls,
+            clock=clock,
+        )
         self._outcomes = Counter(
             "assay_outcomes",
             "Published outcomes; their sum is the number of evaluations.",
@@ -114,15 +132,12 @@ class Metrics:
             if outcome.score is not None and outcome.outcome is Status.SCORED:
                 self._scores.observe(outcome, outcome.score)
 
-    def observe_usage(self, usages: Iterable[Usage], probability: float = 1.0) -> None:
-        """Count what LLM calls cost, each call once.
-
-        Args:
-            usages: Calls; the caller leaves out the second span of a call.
-            probability: With which they were counted: 1 where every call is, else the sampling's.
-        """
-        for usage in usages:
-            self._cost.observe(usage, 1 / probability)
+    def observe_calls(self, calls: Iterable[Call]) -> None:
+        """Count LLM calls, each of which is told once: spend, tokens, and scores of both."""
+        for call in calls:
+            weight = 1 / call.probability
+            cost_usd = self._cost.observe(call.usage, weight, is_error=call.is_error)
+            self._call_scores.observe(call.usage, weight, cost_usd=cost_usd, is_error=call.is_error)
 
     def observe_matches(self, routes: Iterable[str]) -> None:
         """Count a selected span for each route that it matches."""

@@ -2,8 +2,23 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from schemas.span import Usage
+
+
+class Call(NamedTuple):
+    """One LLM call that was seen.
+
+    Attributes:
+        usage: What its span says.
+        probability: With which it was counted: 1 where every call is, else the sampling's.
+        is_error: Whether it failed.
+    """
+
+    usage: Usage
+    probability: float = 1.0
+    is_error: bool = False
 
 
 class CallLedger:
@@ -25,22 +40,10 @@ class CallLedger:
 
         Of several that tell of one call, the one with most token counts is taken.
         """
-        found = list({(each.trace_id, each.span_id): each for each in usages}.values())
-        by_id = {(each.trace_id, each.span_id): each for each in found}
-        wrappers = {
-            (parent.trace_id, parent.span_id)
-            for each in found
-            if (parent := by_id.get((each.trace_id, each.parent_span_id or ""))) is not None
-            and _is_same_call(parent, each)
-        }
-        best: dict[tuple[str | None, str], Usage] = {}
-        for each in found:
-            if (each.trace_id, each.span_id) in wrappers:
-                continue
-            key = _key(each)
-            if key not in best or _known_counts(each) > _known_counts(best[key]):
-                best[key] = each
-        return [each for key, each in best.items() if self._is_new(key)]
+        found = list(usages)
+        if len(found) > 1:
+            found = _one_each(found)
+        return [each for each in found if self._is_new(_key(each))]
 
     def _is_new(self, key: tuple[str | None, str]) -> bool:
         if key in self._seen:
@@ -50,6 +53,25 @@ class CallLedger:
         if len(self._seen) > self._size:
             self._seen.popitem(last=False)
         return True
+
+
+def _one_each(usages: Iterable[Usage]) -> list[Usage]:
+    """Of each call the span that says most, and none that only encloses the call's own."""
+    by_id = {(each.trace_id, each.span_id): each for each in usages}
+    wrappers = {
+        (parent.trace_id, parent.span_id)
+        for each in by_id.values()
+        if (parent := by_id.get((each.trace_id, each.parent_span_id or ""))) is not None
+        and _is_same_call(parent, each)
+    }
+    best: dict[tuple[str | None, str], Usage] = {}
+    for own_id, each in by_id.items():
+        if own_id in wrappers:
+            continue
+        key = _key(each)
+        if key not in best or _known_counts(each) > _known_counts(best[key]):
+            best[key] = each
+    return list(best.values())
 
 
 def _key(usage: Usage) -> tuple[str | None, str]:

@@ -191,24 +191,22 @@ def common(
         and not any(message.content for message in fields.get("messages_in", ()))
     ):
         fields["content_setting"] = content_setting
-    return Span(
-        raw.trace_id,
-        raw.span_id,
-        raw.parent_span_id,
-        raw.name,
-        kind,
-        convention,
-        raw.scope_name,
-        raw.start_unix_nano,
-        raw.end_unix_nano,
-        label(resource.get("service.name")),
-        trace_state=raw.trace_state,
-        links=raw.links,
-        attributes=attributes,
-        resource=resource,
-        size_bytes=raw.size_bytes,
-        **fields,
-    )
+    fields["trace_id"] = raw.trace_id
+    fields["span_id"] = raw.span_id
+    fields["parent_span_id"] = raw.parent_span_id
+    fields["name"] = raw.name
+    fields["kind"] = kind
+    fields["convention"] = convention
+    fields["scope"] = raw.scope_name
+    fields["start_unix_nano"] = raw.start_unix_nano
+    fields["end_unix_nano"] = raw.end_unix_nano
+    fields["service"] = label(resource.get("service.name"))
+    fields["trace_state"] = raw.trace_state
+    fields["links"] = raw.links
+    fields["attributes"] = attributes
+    fields["resource"] = resource
+    fields["size_bytes"] = raw.size_bytes
+    return Span.made(fields)
 
 
 def environment(resource: Attributes) -> str | None:

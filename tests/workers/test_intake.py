@@ -17,7 +17,7 @@ from schemas.events import Event, SpanRedelivered
 from schemas.limits import Limits
 from schemas.otlp import Encoding
 from schemas.outcome import Source
-from schemas.own import PREAMBLE
+from schemas.own import PREAMBLE, SCOPE
 from schemas.reasons import DeadLetterReason
 from schemas.span import Message, SpanKind
 from workers.configured import Configured
@@ -177,7 +177,26 @@ def test_usage_is_counted_once_for_each_call() -> None:
     assert work.jobs == []
     (counted,) = seen
     assert counted.spans == 3
-    assert sorted((usage.input_tokens, p) for usage, p in counted.usages) == [(10, 1.0), (20, 1.0)]
+    found = [(call.usage.input_tokens, call.probability) for call in counted.calls]
+    assert found == [(10, 1.0), (20, 1.0)]
+
+
+@pytest.mark.parametrize("sample", [0.0, 1.0])
+def test_a_failed_call_is_told_from_one_that_ended_well(sample: float) -> None:
+    """However much of its span is read: how long it took is then no latency."""
+    seen: list[Counted] = []
+    value = message([llm_span(), llm_span(error_type="timeout")])
+    _intake(count=seen.append, sample=sample).read(_record(value))
+    assert [call.is_error for call in seen[0].calls] == [False, True]
+
+
+@pytest.mark.parametrize("sample", [0.0, 1.0])
+def test_our_own_spans_cost_nothing(sample: float) -> None:
+    """Scores that come back as spans name the judged call's model and are no calls."""
+    seen: list[Counted] = []
+    value = message([llm_span()], scope=SCOPE)
+    _intake(count=seen.append, sample=sample).read(_record(value))
+    assert seen[0].calls == []
 
 
 def test_a_lane_that_does_not_count_still_evaluates() -> None:
