@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from schemas.config import Config
 from schemas.errors import AssayError
 from schemas.outcome import Outcome
+from workers.demo.alerts import VERSION_REGRESSED, Alert
 from workers.demo.comparison import Sample
 from workers.demo.stage import Stage, opened
-from workers.demo.story import BadTrace, Row, Story, job_id, tell
+from workers.demo.story import BadTrace, Story, job_id, tell
 from workers.demo.traffic import Traffic
 from workers.engine import Job
 
@@ -34,7 +36,7 @@ def run(*, seconds: int, as_lines: bool) -> None:
 
     Raises:
         ConfigError: The environment names a judge that cannot be one.
-        DemoFailed: No regression was noticed, or an evaluation has no outcome, or two.
+        DemoFailed: No alert would fire, or an evaluation has no outcome, or two.
         KeyboardInterrupt: Somebody stopped it; everything is closed.
     """
     console = Console(stderr=as_lines, highlight=False)
@@ -47,8 +49,8 @@ def run(*, seconds: int, as_lines: bool) -> None:
         _show(story, console)
     if not story.conservation.holds:
         raise DemoFailed("demo: evaluations and outcomes do not agree; please report it")
-    if not story.regressions:
-        raise DemoFailed("demo: the regression was not noticed; try more --seconds")
+    if not story.alerts:
+        raise DemoFailed("demo: no alert would fire; try more --seconds")
 
 
 async def _demo(seconds: int, console: Console) -> Story | None:
@@ -65,7 +67,15 @@ async def _demo(seconds: int, console: Console) -> Story | None:
             play.cancel()
             await asyncio.wait({play})
         stage.look()
-    return tell(stage.outcomes, expected, rollout_unix_nano)
+    return tell(stage.outcomes, expected, rollout_unix_nano, _objectives(stage.config))
+
+
+def _objectives(config: Config) -> dict[str, float]:
+    return {
+        name: settings.objective
+        for name, settings in config.evaluators.items()
+        if settings.objective is not None
+    }
 
 
 def _introduce(stage: Stage, console: Console) -> None:
@@ -80,6 +90,8 @@ def _introduce(stage: Stage, console: Console) -> None:
     for route in stage.config.routes:
         names = ", ".join(route.evaluators)
         lines.append(f"route    {route.name}, {route.sample:.0%} of its traces: {names}")
+    for evaluator, objective in _objectives(stage.config).items():
+        lines.append(f"promise  the mean score of {evaluator} is at least {objective:.2f}")
     lines.append(f"metrics  {stage.metrics_url} while this runs\n")
     console.print("\n".join(lines), soft_wrap=True, markup=False)
 
@@ -167,10 +179,15 @@ def _show(story: Story, console: Console) -> None:
         table.add_row(row.route, row.evaluator, *cells, style="bold red" if row.noticed else None)
     console.print(table)
     console.print("Means and pass rates are weighted by 1 / sampling probability.\n")
-    for row in story.regressions:
-        console.print(_regression(row, story.rollout), style="bold red", soft_wrap=True)
-    if not story.regressions:
-        console.print("No regression noticed.", style="bold")
+    for alert in story.alerts:
+        for line in _told(alert, story.rollout_unix_nano):
+            console.print(line, style="bold red", soft_wrap=True, markup=False)
+    if story.alerts:
+        console.print(
+            "as the alert rules count, here every second; `assay rules` writes them for Prometheus"
+        )
+    else:
+        console.print("No alert would fire.", style="bold")
     if story.bad_trace is not None:
         _show_bad_trace(story.bad_trace, console)
     counts = ", ".join(f"{name} {count}" for name, count in story.outcomes.items())
@@ -200,16 +217,19 @@ def _show_bad_trace(bad: BadTrace, console: Console) -> None:
         console.print(safe(line), markup=False, soft_wrap=True)
 
 
-def _regression(row: Row, rollout: Sequence[str]) -> str:
-    change = row.change
-    if change is None:
-        return ""
-    since = f" since {', '.join(rollout)}" if rollout else ""
+def _told(alert: Alert, rollout_unix_nano: int) -> tuple[str, str]:
+    version = f" prompt {alert.prompt_version}" if alert.prompt_version else ""
+    beside = "beside" if alert.name == VERSION_REGRESSED else "against an objective of"
+    what = f"{alert.evaluator} of {alert.service}{version}: mean {alert.mean:.2f} {beside}"
+    sure = f"on n {alert.count:.0f}; evidence {alert.evidence:.1f} times its threshold"
     return (
-        f"regression noticed: {row.evaluator} on route {row.route} fell from "
-        f"{_percent(row.before.pass_rate)} to {_percent(row.after.pass_rate)}{since} "
-        f"(z {change.z:.1f}, p {change.p_value:.0e})"
+        f"{alert.name}  {_after(alert, rollout_unix_nano)} s after the rollout",
+        f"  {what} {alert.expected:.2f}, a drop of {alert.drop:.2f} {sure}",
     )
+
+
+def _after(alert: Alert, rollout_unix_nano: int) -> int:
+    return alert.fired_s - rollout_unix_nano // 10**9
 
 
 def _books(story: Story) -> str:
@@ -236,11 +256,25 @@ def as_object(story: Story) -> dict[str, Any]:
                 "evaluator": row.evaluator,
                 "before": _sample(row.before),
                 "after": _sample(row.after),
-                "z": None if row.change is None else row.change.z,
-                "p_value": None if row.change is None else row.change.p_value,
                 "noticed": row.noticed,
             }
             for row in story.rows
+        ],
+        "alerts": [
+            {
+                "alert": alert.name,
+                "service": alert.service,
+                "evaluator": alert.evaluator,
+                "prompt_version": alert.prompt_version,
+                "evidence": alert.evidence,
+                "window": alert.window,
+                "mean": alert.mean,
+                "expected": alert.expected,
+                "drop": alert.drop,
+                "effective_n": alert.count,
+                "seconds_after_rollout": _after(alert, story.rollout_unix_nano),
+            }
+            for alert in story.alerts
         ],
         "regressions": [f"{row.route}/{row.evaluator}" for row in story.regressions],
         "bad_trace": None
@@ -269,7 +303,6 @@ def as_object(story: Story) -> dict[str, Any]:
 def _sample(sample: Sample) -> dict[str, Any]:
     return {
         "n": sample.count,
-        "effective_n": sample.effective_count,
         "mean": sample.mean,
         "pass_rate": sample.pass_rate,
     }

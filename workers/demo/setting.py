@@ -16,6 +16,7 @@ PARTITIONS = 4
 _SUPPORT = ("answer_relevance", "groundedness", "toxicity", "pii", "secrets")
 _SHOP = ("answer_relevance", "pii", "refusal")
 _JUDGED = ("answer_relevance", "groundedness", "toxicity")
+_OBJECTIVES = {"answer_relevance": 0.95}
 _OPENAI = "https://api.openai.com/v1"
 _MODEL = "gpt-5-mini"
 
@@ -33,8 +34,8 @@ class Pace:
     patience_s: float
 
 
-STAND_IN_PACE = Pace(per_second=12.0, patience_s=15.0)
-REAL_PACE = Pace(per_second=5.0, patience_s=90.0)
+STAND_IN_PACE = Pace(per_second=18.0, patience_s=15.0)
+REAL_PACE = Pace(per_second=9.0, patience_s=90.0)
 
 
 def real_judge(environ: Mapping[str, str]) -> JudgeConfig | None:
@@ -75,6 +76,7 @@ def config(bootstrap_servers: str, judge: JudgeConfig) -> Config:
             "start": "earliest",
         },
         "judges": {"default": judge},
+        "evaluators": {name: {"objective": mean} for name, mean in _OBJECTIVES.items()},
         "routes": [
             {
                 "name": "support",

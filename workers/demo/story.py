@@ -2,14 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from schemas.outcome import Outcome, evaluation_id
 from schemas.reasons import Status
 from schemas.span import Span
 from workers.engine import Job
 
-from .comparison import Change, Sample, Score, compare, is_regression
+from .alerts import Alert, find_alerts
+from .comparison import Sample, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +22,13 @@ class Row:
         evaluator: Name of the evaluator.
         before: Scores of calls that began before the rollout.
         after: Scores of calls that began since.
-        change: What the test says about the two; None where there are too few scores.
-        noticed: Whether it is a regression.
+        noticed: Whether an alert is about it.
     """
 
     route: str
     evaluator: str
     before: Sample
     after: Sample
-    change: Change | None
     noticed: bool
 
 
@@ -74,23 +73,26 @@ class Story:
 
     Attributes:
         rows: By route and evaluator.
+        alerts: What the alert rules would fire, the one with the most evidence first.
         rollout: Prompt versions seen after the rollout only, such as `v8`.
-        bad_trace: An example from the regression that is most certain, if one was noticed.
+        rollout_unix_nano: When they went live.
+        bad_trace: An example of what the first alert is about, if there is one.
         outcomes: How many there are, by outcome and reason, such as `skipped(no_content)`.
         conservation: The books.
     """
 
     rows: tuple[Row, ...]
+    alerts: tuple[Alert, ...]
     rollout: tuple[str, ...]
+    rollout_unix_nano: int
     bad_trace: BadTrace | None
     outcomes: Mapping[str, int]
     conservation: Conservation
 
     @property
     def regressions(self) -> list[Row]:
-        """What was noticed, the most certain first."""
-        noticed = [row for row in self.rows if row.noticed]
-        return sorted(noticed, key=lambda row: row.change.z if row.change else 0.0, reverse=True)
+        """What the alerts are about."""
+        return [row for row in self.rows if row.noticed]
 
     @property
     def succeeded(self) -> bool:
@@ -98,35 +100,45 @@ class Story:
         return bool(self.regressions) and self.conservation.holds
 
 
-def tell(outcomes: Sequence[Outcome], jobs: Sequence[Job], rollout_unix_nano: int) -> Story:
+def tell(
+    outcomes: Sequence[Outcome],
+    jobs: Sequence[Job],
+    rollout_unix_nano: int,
+    objectives: Mapping[str, float],
+) -> Story:
     """Work the story out.
 
     Args:
         outcomes: Every outcome on the scores topic, in its order.
         jobs: The evaluations that the records sent ask for.
         rollout_unix_nano: When the new version went live.
+        objectives: The promised mean score, by evaluator.
     """
     latest = {outcome.evaluation_id: outcome for outcome in outcomes}
-    rows = _rows(latest.values(), rollout_unix_nano)
+    alerts = find_alerts(latest.values(), objectives)
     versions = {True: set[str](), False: set[str]()}
     for outcome in latest.values():
         if outcome.subject.prompt_version is not None:
             is_after = outcome.subject.start_unix_nano >= rollout_unix_nano
             versions[is_after].add(outcome.subject.prompt_version)
-    story = Story(
-        rows=rows,
+    return Story(
+        rows=_rows(latest.values(), rollout_unix_nano, alerts),
+        alerts=tuple(alerts),
         rollout=tuple(sorted(versions[True] - versions[False])),
-        bad_trace=None,
+        rollout_unix_nano=rollout_unix_nano,
+        bad_trace=_bad_trace(alerts[0], latest.values(), jobs, rollout_unix_nano)
+        if alerts
+        else None,
         outcomes=_count(latest.values()),
         conservation=_conservation(outcomes, jobs),
     )
-    if not story.regressions:
-        return story
-    bad = _bad_trace(story.regressions[0], latest.values(), jobs, rollout_unix_nano)
-    return replace(story, bad_trace=bad)
 
 
-def _rows(outcomes: Iterable[Outcome], rollout_unix_nano: int) -> tuple[Row, ...]:
+def _rows(
+    outcomes: Iterable[Outcome], rollout_unix_nano: int, alerts: Iterable[Alert]
+) -> tuple[Row, ...]:
+    alerting = {(alert.service, alert.evaluator) for alert in alerts}
+    noticed: set[tuple[str, str]] = set()
     scores: dict[tuple[str, str], tuple[list[Score], list[Score]]] = defaultdict(lambda: ([], []))
     for outcome in outcomes:
         if outcome.score is None:
@@ -136,24 +148,23 @@ def _rows(outcomes: Iterable[Outcome], rollout_unix_nano: int) -> tuple[Row, ...
         score = Score(outcome.score.value, bool(outcome.score.passed), weight)
         for route in outcome.sampling.routes:
             scores[route, outcome.evaluator.name][is_after].append(score)
-    rows = []
-    for (route, evaluator), (before, after) in scores.items():
-        samples = Sample.of(before), Sample.of(after)
-        change = compare(*samples)
-        noticed = is_regression(change, comparisons=len(scores))
-        rows.append(Row(route, evaluator, *samples, change, noticed))
-    return tuple(sorted(rows, key=lambda row: (row.route, row.evaluator)))
+            if (outcome.subject.service, outcome.evaluator.name) in alerting:
+                noticed.add((route, outcome.evaluator.name))
+    return tuple(
+        Row(*key, Sample.of(before), Sample.of(after), key in noticed)
+        for key, (before, after) in sorted(scores.items())
+    )
 
 
 def _bad_trace(
-    row: Row, outcomes: Iterable[Outcome], jobs: Sequence[Job], rollout_unix_nano: int
+    alert: Alert, outcomes: Iterable[Outcome], jobs: Sequence[Job], rollout_unix_nano: int
 ) -> BadTrace | None:
     failing = [
         outcome
         for outcome in outcomes
         if outcome.score is not None
-        and outcome.evaluator.name == row.evaluator
-        and row.route in outcome.sampling.routes
+        and outcome.evaluator.name == alert.evaluator
+        and outcome.subject.service == alert.service
         and outcome.subject.start_unix_nano >= rollout_unix_nano
     ]
     if not failing:

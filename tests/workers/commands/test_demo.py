@@ -20,10 +20,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 def test_the_demo_notices_the_regression(assay: Run) -> None:
     """Nothing but Python, an empty folder: the books balance and the bad rollout is noticed."""
-    done = assay("demo", "--seconds", "10", "--json")
+    done = assay("demo", "--seconds", "20", "--json")
     assert done.status == 0, done.err
     story = json.loads(done.out)
-    assert "support/answer_relevance" in story["regressions"]
+    assert story["regressions"] == ["support/answer_relevance"]
+    alerts = {alert["alert"]: alert for alert in story["alerts"]}
+    assert set(alerts) == {"AssayVersionRegressed", "AssayObjectiveMissed"}
+    version = alerts["AssayVersionRegressed"]
+    assert (version["service"], version["prompt_version"]) == ("support-bot", "v8")
+    assert version["evidence"] > 1
+    assert version["drop"] == pytest.approx(0.36, abs=0.15)
+    assert 0 < version["seconds_after_rollout"] < 15
     assert story["rollout"] == ["v8"]
     books = story["conservation"]
     assert books["holds"] is True

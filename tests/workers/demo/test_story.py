@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -40,7 +41,9 @@ def _pairs(count: int, passes: Callable[[int], bool]) -> tuple[list[Outcome], li
         subject = replace(
             one.subject, start_unix_nano=start, prompt_version="v8" if is_after else "v7"
         )
-        outcomes.append(replace(one, evaluation_id=job_id(job), subject=subject))
+        at = datetime.fromtimestamp(ROLLOUT // 10**9 - count // 2 + number, UTC).isoformat()
+        judged_then = replace(one, evaluation_id=job_id(job), subject=subject, evaluated_at=at)
+        outcomes.append(judged_then)
         jobs.append(job)
     return outcomes, jobs
 
@@ -48,12 +51,15 @@ def _pairs(count: int, passes: Callable[[int], bool]) -> tuple[list[Outcome], li
 def test_a_drop_after_the_rollout_is_told_with_an_example() -> None:
     """The series that fell is named, with the version that is new and one trace that shows it."""
     outcomes, jobs = _pairs(200, lambda number: number < 100 or number % 3 > 0)
-    story = tell(outcomes, jobs, ROLLOUT)
+    story = tell(outcomes, jobs, ROLLOUT, {})
     (row,) = story.regressions
     assert (row.route, row.evaluator) == ("support", "pii")
     assert (row.before.count, row.before.pass_rate) == (100, 1.0)
     assert row.after.pass_rate == pytest.approx(0.66, abs=0.02)
     assert story.rollout == ("v8",)
+    (alert,) = story.alerts
+    assert (alert.name, alert.prompt_version) == ("AssayVersionRegressed", "v8")
+    assert ROLLOUT // 10**9 < alert.fired_s < ROLLOUT // 10**9 + 100
     assert story.bad_trace is not None
     assert story.bad_trace.question == f"question {int(story.bad_trace.outcome.span_id, 16) - 1}"
     assert story.bad_trace.outcome.score is not None
@@ -64,7 +70,8 @@ def test_a_drop_after_the_rollout_is_told_with_an_example() -> None:
 
 def test_no_drop_is_no_regression() -> None:
     """Where the pass rate stays, nothing is noticed, and the demo has not shown its point."""
-    story = tell(*_pairs(200, lambda number: number % 10 > 0), ROLLOUT)
+    story = tell(*_pairs(200, lambda number: number % 10 > 0), ROLLOUT, {})
+    assert story.alerts == ()
     assert story.regressions == []
     assert story.bad_trace is None
     assert not story.succeeded
@@ -80,7 +87,7 @@ def test_reasons_are_counted_beside_scores() -> None:
         subject=outcomes[0].subject,
         sampling=Sampling(("support",), 0.5),
     )
-    story = tell(outcomes, jobs, ROLLOUT)
+    story = tell(outcomes, jobs, ROLLOUT, {})
     assert story.outcomes == {"scored": 39, "skipped(no_content)": 1}
     assert story.rows[0].before.count == 19
     assert story.conservation.holds
@@ -89,10 +96,10 @@ def test_reasons_are_counted_beside_scores() -> None:
 def test_the_books_find_every_disagreement() -> None:
     """A missing, a repeated and an unexpected outcome are each found, and each breaks the books."""
     outcomes, jobs = _pairs(10, lambda _: True)
-    lost = tell(outcomes[1:], jobs, ROLLOUT).conservation
+    lost = tell(outcomes[1:], jobs, ROLLOUT, {}).conservation
     assert (lost.missing, lost.holds) == (1, False)
-    twice = tell([*outcomes, outcomes[3]], jobs, ROLLOUT).conservation
+    twice = tell([*outcomes, outcomes[3]], jobs, ROLLOUT, {}).conservation
     assert (twice.repeated, twice.published, twice.holds) == (1, 11, False)
-    stray = tell(outcomes, jobs[1:], ROLLOUT).conservation
+    stray = tell(outcomes, jobs[1:], ROLLOUT, {}).conservation
     assert (stray.unexpected, stray.expected, stray.holds) == (1, 9, False)
-    assert not tell([], [], ROLLOUT).conservation.holds
+    assert not tell([], [], ROLLOUT, {}).conservation.holds

@@ -1,0 +1,249 @@
+"""What is alerted on: `workers/templates/alerts.yaml`, filled in for one config."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from schemas.config import Config
+from workers import signals
+
+from .document import Group, Rule
+from .records import LABELS
+
+POLICY = "evaluator:assay_alert_policy:info"
+RUNBOOK = "docs/alerts.md"
+
+# Also what tells that an evaluator exists while its worker is gone: yesterday's scores.
+_TRACES_OF_EVALUATORS = (
+    (
+        '{{__name__=~"assay_scores_total|assay_score_weight_total|assay_outcomes_total'
+        '|assay_critical_findings_total"{others}}}'
+    ),
+    "evaluator:assay_scores:increase1h{{{others}}} offset 1d",
+)
+_POLICY = """
+What the config says of each evaluator: how its alerts go out (alert) and whose it is (owner).
+Alerts that name an evaluator are joined with this; one with `alert: none` has no row here, so that
+it can run in the shadow. An evaluator that the config does not name pages, and has no owner.
+"""
+
+# In annotations, braces of Go templates; %q writes a label value as PromQL does.
+_SELECT = (
+    '{{ $by := printf "environment=%q,service=%q,evaluator=%q,evaluator_version=%q" '
+    "$labels.environment $labels.service $labels.evaluator $labels.evaluator_version }}"
+)
+_VARIANT = (
+    '{{ $by := printf "environment=%q,service=%q,evaluator=%q,evaluator_version=%q,'
+    'model=%q,prompt_version=%q" $labels.environment $labels.service $labels.evaluator '
+    "$labels.evaluator_version $labels.model $labels.prompt_version }}"
+)
+_CHARGE = "{{ $value | humanize }} times what one false alarm in 100 series-months needs"
+
+
+def _number(query: str, *arguments: str, form: str = "%.3f") -> str:
+    """A template for the value of a query; a question mark where it finds nothing."""
+    call = " ".join(("printf", f'"{query}"', *arguments))
+    return (
+        f"{{{{ with query ({call}) }}}}"
+        f'{{{{ . | first | value | printf "{form}" }}}}{{{{ else }}}}?{{{{ end }}}}'
+    )
+
+
+def _fell(select: str, level: str, past: str, drop: float) -> str:
+    """What got worse, by how much, since when and on how many scores."""
+    strongest = (
+        f"topk(1, {level}:assay_score_evidence:ratio{{%s}} "
+        f"and {level}:assay_score_drop:{past}{{%s}} > {drop})"
+    )
+    return (
+        f'{select}{{{{ with query (printf "{strongest}" $by $by) }}}}'
+        '{{ $window := . | first | label "window" }}'
+        "The mean score of the last {{ $window }} is "
+        + _number(f"{level}:assay_score_mean:%s{{%s}}", "$window", "$by")
+        + ", "
+        + _number(f"{level}:assay_score_drop:{past}{{%s,window=%q}}", "$by", "$window")
+        + " lower than "
+        + {"baseline1d": "that of the day before", "others1d": "that of the other versions"}[past]
+        + ", on "
+        + _number(f"{level}:assay_score_effective:%s{{%s}}", "$window", "$by", form="%.0f")
+        + " effective scores. What happened, happened up to {{ $window }} before this alert. "
+        "{{ end }}"
+        f"Evaluator version {{{{ $labels.evaluator_version }}}}; evidence is {_CHARGE}."
+    )
+
+
+def _below_objective() -> str:
+    return (
+        f'{_SELECT}{{{{ with query (printf "topk(1, evaluator:assay_score_objective_evidence:ratio'
+        '{%s})" $by) }}{{ $window := . | first | label "window" }}'
+        "The mean score of the last {{ $window }} is "
+        + _number("evaluator:assay_score_mean:%s{%s}", "$window", "$by")
+        + ", the objective "
+        + _number(
+            "evaluator:assay_evaluator_objective_ratio:max{evaluator=%q}", "$labels.evaluator"
+        )
+        + "; it stands on "
+        + _number("evaluator:assay_score_effective:%s{%s}", "$window", "$by", form="%.0f")
+        + " effective scores. {{ end }}"
+        f"Evaluator version {{{{ $labels.evaluator_version }}}}; evidence is {_CHARGE}."
+    )
+
+
+def _burning() -> str:
+    return (
+        _SELECT
+        + "In the last hour "
+        + _number("evaluator:assay_score_failed:increase1h{%s}", "$by", form="%.0f")
+        + " scores did not pass, in six hours "
+        + _number("evaluator:assay_score_failed:increase6h{%s}", "$by", form="%.0f")
+        + "; they are counted, not estimated. The rest of the rate is the last minutes': it is "
+        "still going on. Evaluator version {{ $labels.evaluator_version }}."
+    )
+
+
+def _dearer() -> str:
+    by = "environment=%q,service=%q"
+    labels = ("$labels.environment", "$labels.service")
+    return (
+        "The mean call of the last 15 minutes costs "
+        + _number(f"service:assay_llm_cost_usd:mean15m{{{by}}}", *labels, form="%.5f")
+        + " USD, that of the day before "
+        + _number(f"service:assay_llm_cost_usd:mean1d{{{by}}}", *labels, form="%.5f")
+        + " USD; that is over "
+        + _number(f"service:assay_llm_cost_weight:increase15m{{{by}}}", *labels, form="%.0f")
+        + " calls, and significant: no matter of a few long ones."
+    )
+
+
+def _failing() -> str:
+    worst = (
+        "topk(1, sum by (reason) (increase(assay_outcomes_total"
+        "{evaluator=%q,outcome='failed'}[10m])))"
+    )
+    return (
+        "Scores of this evaluator are missing, not bad. "
+        f'{{{{ with query (printf "{worst}" $labels.evaluator) }}}}'
+        'Most often the reason is {{ . | first | label "reason" }}, '
+        '{{ . | first | value | printf "%.0f" }} times in 10 minutes.{{ end }}'
+    )
+
+
+_DASHBOARDS = {
+    "quality": "assay-quality",
+    "cost": "assay-cost",
+    "pipeline": "assay-pipeline",
+    "judges": "assay-judges",
+}
+
+
+def groups(config: Config) -> list[Group]:
+    """The evaluators' policy, and the alerts."""
+    return [
+        Group("assay-evaluators", "1m", _POLICY, _policy(config)),
+        Group(
+            "assay-alerts",
+            "30s",
+            "What is worth somebody's time. Sections of the same names in the runbook say what to\n"
+            "do.",
+            [_alert(name, entry, config) for name, entry in _template().items()],
+        ),
+    ]
+
+
+def _policy(config: Config) -> list[Rule]:
+    rules = []
+    for name, settings in sorted(config.evaluators.items()):
+        if settings.alert != "none":
+            owner = {} if settings.owner is None else {"owner": settings.owner}
+            labels = {"evaluator": name, "severity": settings.alert, **owner}
+            rules.append(Rule(POLICY, "vector(1)", labels))
+    names = "|".join(sorted(name.replace(".", "[.]") for name in config.evaluators))
+    seen, before = _TRACES_OF_EVALUATORS
+    seen = seen.format(others=f', evaluator!~"{names}"' if names else "")
+    before = before.format(others=f'evaluator!~"{names}"' if names else "").replace("{}", "")
+    everyone_else = f"group by (evaluator) (\n  {seen}\n  or {before}\n)"
+    return [*rules, Rule(POLICY, everyone_else, {"severity": "page"})]
+
+
+def _template() -> dict[str, dict[str, Any]]:
+    text = (files("workers") / "templates" / "alerts.yaml").read_text("utf-8")
+    alerts: dict[str, dict[str, Any]] = yaml.safe_load(_filled(text))
+    return alerts
+
+
+def _filled(text: str) -> str:
+    words = {
+        "page_drop": f"{signals.PAGE_DROP:g}",
+        "ticket_drop": f"{signals.TICKET_DROP:g}",
+        "version_drop": f"{signals.VERSION_DROP:g}",
+        "score_labels": LABELS["evaluator"],
+    }
+    for word, value in words.items():
+        text = text.replace(f"<<{word}>>", value)
+    return text
+
+
+def _description(name: str, text: str) -> str:
+    made = {
+        "<<regression>>": lambda: _fell(
+            _SELECT,
+            "evaluator",
+            "baseline1d",
+            signals.PAGE_DROP if name == "AssayScoreRegressed" else signals.TICKET_DROP,
+        ),
+        "<<latency>>": lambda: _fell(_SELECT, "evaluator", "baseline1d", signals.TICKET_DROP),
+        "<<version>>": lambda: _fell(_VARIANT, "variant", "others1d", signals.VERSION_DROP),
+        "<<objective>>": _below_objective,
+        "<<burn>>": _burning,
+        "<<cost>>": _dearer,
+        "<<failures>>": _failing,
+    }
+    return made[text]() if text in made else text
+
+
+def _alert(name: str, entry: Mapping[str, Any], config: Config) -> Rule:
+    expr, labels = str(entry["expr"]), {"dimension": str(entry["dimension"])}
+    taken = []
+    if entry["severity"] == "evaluator":
+        taken = ["severity"]
+    else:
+        labels = {"severity": str(entry["severity"]), **labels}
+    if "by" in entry:
+        joined = ", ".join(("owner", *taken))
+        body = "\n".join(f"  {line}" for line in expr.strip().splitlines())
+        expr = f"(\n{body}\n)\n* on (evaluator) group_left ({joined}) {POLICY}"
+    annotations = {
+        "summary": str(entry["summary"]),
+        "description": _description(name, str(entry["description"])),
+        **_links(name, entry, config),
+    }
+    comment, waits = str(entry.get("comment", "")), str(entry.get("for", "0s"))
+    return Rule(name, expr, labels, comment, annotations, waits)
+
+
+def _links(name: str, entry: Mapping[str, Any], config: Config) -> dict[str, str]:
+    links = {}
+    if "failing" in entry:
+        links["failing_traces"] = (
+            f"assay scores --failed --since {entry['failing']} "
+            "--evaluator {{ $labels.evaluator }}"
+        )
+    runbooks = config.links.runbooks
+    if runbooks is None:
+        links["runbook"] = f"{RUNBOOK}, section {name}"
+    else:
+        # Renderers of Markdown make anchors of headings in lower case.
+        links["runbook_url"] = f"{runbooks}#{name.lower()}"
+    if config.links.grafana is not None:
+        links["dashboard_url"] = _dashboard_url(config.links.grafana, entry)
+    return links
+
+
+def _dashboard_url(grafana: str, entry: Mapping[str, Any]) -> str:
+    variables = "".join(
+        f"&var-{label}={{{{ urlquery $labels.{label} }}}}" for label in entry.get("about", ())
+    )
+    uid = _DASHBOARDS[str(entry["dashboard"])]
+    return f"{grafana.rstrip('/')}/d/{uid}?from=now-6h&to=now{variables}"
