@@ -14,6 +14,9 @@ import typer
 
 from schemas.errors import AssayError, ConfigError, PluginError
 
+from .cli_dead_letters import dead_letters
+from .cli_options import DEFAULT_CONFIG, AsJson, ConfigPath
+
 # Plain help, no rich: importing it takes longer than everything else that `assay --help` does.
 app = typer.Typer(
     name="assay",
@@ -26,17 +29,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ConfigPath = Annotated[
-    Path, typer.Option("--config", "-c", metavar="FILE", help="The YAML config file.")
-]
+app.add_typer(dead_letters, name="dead-letters")
+
 Files = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="OTLP exports: .pb, .json, or JSON lines.")
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON object a line on stdout, for machines.")
-]
-
-_DEFAULT = Path("assay.yaml")
 
 
 class LaneName(StrEnum):
@@ -66,7 +63,7 @@ def demo(
 
 @app.command(short_help="Run one worker.")
 def run(
-    config: ConfigPath = _DEFAULT,
+    config: ConfigPath = DEFAULT_CONFIG,
     metrics_port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, metavar="PORT", help="In the place of metrics.port."),
@@ -90,7 +87,7 @@ def run(
 
 @app.command(short_help="Say whether a config is right.")
 def check(
-    config: ConfigPath = _DEFAULT,
+    config: ConfigPath = DEFAULT_CONFIG,
     online: Annotated[
         bool, typer.Option("--online", help="Also try the broker, the topics and the judges.")
     ] = False,
@@ -104,7 +101,7 @@ def check(
 
 @app.command(short_help="Print the topics that a config needs, or create them.")
 def topics(
-    config: ConfigPath = _DEFAULT,
+    config: ConfigPath = DEFAULT_CONFIG,
     create: Annotated[bool, typer.Option("--create", help="Create what is missing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -121,7 +118,7 @@ def topics(
 @app.command(short_help="Judge spans from files, without Kafka.")
 def evaluate(
     files: Files,
-    config: ConfigPath = _DEFAULT,
+    config: ConfigPath = DEFAULT_CONFIG,
     wait: Annotated[
         float,
         typer.Option(min=0, metavar="SECONDS", help="How long to wait for a judge that is down."),
@@ -160,7 +157,7 @@ def spans(files: Files, as_json: AsJson = False) -> None:
 
 @app.command(short_help="List outcomes on the scores topic.")
 def scores(  # noqa: PLR0917  each is an option of the command line
-    config: ConfigPath = _DEFAULT,
+    config: ConfigPath = DEFAULT_CONFIG,
     since: Annotated[
         str, typer.Option(metavar="AGE", help="How far back: 30s, 15m, 24h, 7d.")
     ] = "24h",
@@ -186,6 +183,50 @@ def scores(  # noqa: PLR0917  each is an option of the command line
             loaded, since_s=since_s, only=only, limit=limit, as_lines=as_json
         ),
     )
+
+
+@app.command(short_help="Say what became of a trace, and why.")
+def explain(
+    trace_id: Annotated[str, typer.Argument(metavar="TRACE_ID", help="Its 32 hexadecimal digits.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    since: Annotated[
+        str, typer.Option(metavar="AGE", help="How far back: 30s, 15m, 24h, 7d.")
+    ] = "24h",
+    as_json: AsJson = False,
+) -> None:
+    """Say for each span of a trace what each route made of it, and what became of it; or why not.
+
+    Reads the topics alone, the trace's own partition first. Exit code 1: nothing is found.
+    """
+    from .commands import common, scores  # noqa: PLC0415
+    from .commands import explain as command  # noqa: PLC0415
+
+    trace, since_s = command.trace_id(trace_id), scores.seconds(since)
+    common.with_config(
+        config, lambda loaded: command.run(loaded, trace, since_s=since_s, as_lines=as_json)
+    )
+
+
+@app.command(short_help="Write Prometheus alert rules for a config.")
+def rules(
+    config: ConfigPath = DEFAULT_CONFIG,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where rules/ and tests/ go.")] = Path(
+        "prometheus"
+    ),
+    scrape_interval: Annotated[
+        str, typer.Option(metavar="DURATION", help="How far apart Prometheus scrapes, up to 30s.")
+    ] = "15s",
+) -> None:
+    """Write Prometheus recording and alert rules for a config, and promtool's tests of them.
+
+    The evaluators' `alert` and `owner`, and `links`, are in the rules: write them again when these
+    change. Exit code 1: a file cannot be written.
+    """
+    from .commands import common  # noqa: PLC0415
+    from .commands import rules as command  # noqa: PLC0415
+
+    scrape_s = command.scrape_seconds(scrape_interval)
+    common.with_config(config, lambda loaded: command.run(loaded, folder=out, scrape_s=scrape_s))
 
 
 @app.command(short_help="List the evaluators that are installed.")

@@ -2,33 +2,24 @@
 
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from uuid import uuid4
+from functools import partial
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
 from schemas.config import Config
-from schemas.errors import AssayError, ConfigError
+from schemas.errors import ConfigError
 from schemas.outcome import Outcome
 from schemas.reasons import Status
-from workers import kafka_settings
+from workers.topic_reader import TopicReader
 
 from .common import cell, print_json, progress_bar
 from .kafka_client import check_client
 
-_TIMEOUT_S = 10.0
-_BATCH = 1000
-_QUIET_POLLS = 10
 _SLACK = 1000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SINCE = re.compile(r"(\d+)([smhd])")
-
-
-class ScoresUnreadable(AssayError):  # noqa: N818  named for what happened
-    """The scores topic cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +60,15 @@ def run(config: Config, *, since_s: float, only: Filter, limit: int, as_lines: b
 
     Raises:
         ConfigError: `kafka.client` is wrong.
-        ScoresUnreadable: The topic is not there, or no broker answers.
+        TopicUnreadable: The topic is not there, or no broker answers.
     """
     check_client(config)
     newest = Newest(only, limit)
-    with progress_bar() as progress:
-        bar = progress.add_task("reading", total=None)
-        for value, done, total in _values(config, since_s):
-            progress.update(bar, completed=done, total=total)
-            try:
-                newest.add(Outcome.from_json(value))
-            except ValueError:
-                continue  # written by something else, or by a newer major version
+    with progress_bar() as progress, TopicReader(config.kafka, "scores") as reader:
+        found = reader.stretches(config.kafka.scores, time.time() - since_s)
+        bar = progress.add_task("reading", total=found.records)
+        for record in reader.read(found, found.parts, partial(progress.advance, bar)):
+            newest.add_value(record.value)
     shown = newest.outcomes
     if as_lines:
         print_json(outcome.to_json() for outcome in shown)
@@ -119,6 +107,16 @@ class Newest:
         if len(self._kept) > 2 * self._limit + _SLACK:
             self._kept = {kept.evaluation_id: kept for kept in self.outcomes}
 
+    def add_value(self, value: bytes | None) -> None:
+        """Take a record's value into account; what is no outcome is passed over.
+
+        Something else may write to the topic, or a newer major version.
+        """
+        try:
+            self.add(Outcome.from_json(value or b""))
+        except ValueError:
+            return
+
     @property
     def outcomes(self) -> list[Outcome]:
         """The newest, the newest last."""
@@ -141,50 +139,3 @@ def _table(shown: list[Outcome]) -> Table:
             cell(outcome.trace_id),
         )
     return table
-
-
-def _values(config: Config, since_s: float) -> Iterator[tuple[bytes, int, int]]:
-    """Values that are young enough, up to the topic's end now; how many are read, of how many."""
-    topic, since_ms = config.kafka.scores, int((time.time() - since_s) * 1000)
-    settings = kafka_settings.lookup(config.kafka, f"assay-scores-{uuid4()}")
-    consumer = Consumer({**settings, "auto.offset.reset": "earliest"})
-    try:
-        left = _ranges(consumer, topic, since_ms)
-        total, done, quiet = sum(high - begin for begin, high in left.values()), 0, 0
-        consumer.assign([TopicPartition(topic, index, left[index][0]) for index in left])
-        while left and quiet < _QUIET_POLLS:  # a log may end in a gap: its last offset never comes
-            messages = consumer.consume(_BATCH, 1.0)
-            quiet = 0 if messages else quiet + 1
-            for message in messages:
-                index, offset, value = message.partition(), message.offset(), message.value()
-                if message.error() is not None or index is None or offset is None:
-                    continue
-                done += 1
-                if isinstance(value, bytes) and message.timestamp()[1] >= since_ms:
-                    yield value, done, total
-                if index in left and offset + 1 >= left[index][1]:
-                    del left[index]
-    except KafkaException as error:
-        raise ScoresUnreadable(
-            f"{config.kafka.bootstrap_servers}: cannot read {topic} ({error.args[0].str()}); "
-            "check kafka.bootstrap_servers and kafka.client, and that the cluster is up"
-        ) from error
-    finally:
-        consumer.close()
-
-
-def _ranges(consumer: Consumer, topic: str, since_ms: int) -> dict[int, tuple[int, int]]:
-    """First and last offset, the last exclusive, of each partition that has something to read."""
-    metadata = consumer.list_topics(timeout=_TIMEOUT_S).topics.get(topic)
-    if metadata is None or metadata.error is not None:
-        raise ScoresUnreadable(f"{topic}: no such topic; assay topics --create makes it")
-    wanted = [TopicPartition(topic, index, since_ms) for index in metadata.partitions]
-    ranges = {}
-    for found in consumer.offsets_for_times(wanted, _TIMEOUT_S):
-        low, high = consumer.get_watermark_offsets(
-            TopicPartition(topic, found.partition), _TIMEOUT_S
-        )
-        # A negative offset: no record is that young.
-        if 0 <= found.offset < high:
-            ranges[found.partition] = max(low, found.offset), high
-    return ranges

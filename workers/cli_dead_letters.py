@@ -1,0 +1,73 @@
+"""The command line of `assay dead-letters`: arguments only, as in `cli.py`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .cli_options import DEFAULT_CONFIG, AsJson, ConfigPath, Since
+
+dead_letters = typer.Typer(
+    help="See what could not be read, and step over what no worker survives.",
+    short_help="See what could not be read; step over a record.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Where = Annotated[
+    str, typer.Argument(metavar="ORIGIN", help="topic/partition/offset, as `list` prints it.")
+]
+
+
+@dead_letters.command(name="list", short_help="List what could not be read.")
+def list_all(
+    config: ConfigPath = DEFAULT_CONFIG,
+    since: Since = "24h",
+    reason: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Only with this reason.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="The newest so many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List the dead letters: records and spans that could not be read, the newest last."""
+    from .commands import common, scores  # noqa: PLC0415  --help must not wait for imports
+    from .commands import dead_letters as command  # noqa: PLC0415
+
+    since_s = scores.seconds(since)
+    common.with_config(
+        config,
+        lambda loaded: command.list_all(
+            loaded, since_s=since_s, reason=reason, limit=limit, as_lines=as_json
+        ),
+    )
+
+
+@dead_letters.command(short_help="Show the dead letters from one record.")
+def show(
+    origin: Where,
+    config: ConfigPath = DEFAULT_CONFIG,
+    since: Since = "7d",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the bytes there, as they were.")
+    ] = None,
+) -> None:
+    """Show what is known of the dead letters from one record, and the beginning of its bytes."""
+    from .commands import common, scores  # noqa: PLC0415
+    from .commands import dead_letters as command  # noqa: PLC0415
+
+    since_s, where = scores.seconds(since), command.Origin.parse(origin)
+    common.with_config(config, lambda loaded: command.show(loaded, where, since_s=since_s, out=out))
+
+
+@dead_letters.command(short_help="Step over a record that no worker survives.")
+def skip(origin: Where, config: ConfigPath = DEFAULT_CONFIG) -> None:
+    """Let a stopped group go on behind a record, with a stub in the dead letters in its place.
+
+    For a compression bomb: librdkafka unpacks it before Assay sees it, and the worker is killed.
+    Stop all workers of the group first.
+    """
+    from .commands import common, dead_letters  # noqa: PLC0415
+    from .commands import skip as command  # noqa: PLC0415
+
+    where = dead_letters.Origin.parse(origin)
+    common.with_config(config, lambda loaded: command.run(loaded, where))
