@@ -231,4 +231,4 @@ Event = (
 )
 
 Emit = Callable[[Event], None]
-"""Called from the event loop's thread or the poll thread; never blocks, never raises."""
+"""Called from the event loop's thread, poll threads and those of outputs; never blocks or raises."""
