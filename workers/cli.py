@@ -228,6 +228,30 @@ def estimate(
     )
 
 
+@app.command(short_help="Watch scores as they come.")
+def top(
+    config: ConfigPath = DEFAULT_CONFIG,
+    window: Annotated[
+        str, typer.Option(metavar="AGE", help="How far back to count: 30s, 15m, 24h, 7d.")
+    ] = "15m",
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Watch what each evaluator says of each route, and what it costs, until Ctrl-C.
+
+    Reads the scores topic alone. Where the output is no terminal, it looks once; with --json, a
+    line for each look.
+    """
+    from .commands import common  # noqa: PLC0415
+    from .commands import top as command  # noqa: PLC0415
+
+    window_s = command.window_seconds(window)
+    common.with_config(
+        config,
+        lambda loaded: command.run(loaded, window_s=window_s, once=once, as_lines=as_json),
+    )
+
+
 @app.command(short_help="Write Prometheus alert rules for a config.")
 def rules(
     config: ConfigPath = DEFAULT_CONFIG,
