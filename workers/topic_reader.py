@@ -17,7 +17,7 @@ from . import kafka_settings
 
 _TIMEOUT_S = 10.0
 _BATCH = 1000
-_POLL_S = 1.0
+_POLL_S = 0.1
 _SILENCE_S = 30.0
 _FINAL = frozenset(
     {

@@ -196,7 +196,7 @@ def _notes(
                 f'route "{row.route}": its `when` failed on {row.failures} spans, which then do '
                 "not match; assay explain TRACE_ID says why"
             )
-        if not row.matches.value:
+        elif not row.matches.value:
             notes.append(f'route "{row.route}": no span matched')
     if any(row.judge is not None for row in rows):
         notes.append(
