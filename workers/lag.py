@@ -62,6 +62,8 @@ class LaneLags:
         for topic in self._topics:
             metadata = consumer.list_topics(topic, _TIMEOUT_S).topics[topic]
             partitions += [TopicPartition(topic, index) for index in metadata.partitions]
+        if not partitions:
+            return None
         committed = [
             each
             for each in consumer.committed(partitions, _TIMEOUT_S)

@@ -230,7 +230,7 @@ def _told(alert: Alert, rollout_unix_nano: int) -> tuple[str, ...]:
     return (
         f"ALERT  {alert.name}, {_after(alert, rollout_unix_nano)} s after the rollout",
         f"       {whose}: {alert.evaluator} is {alert.mean:.2f} against {beside},",
-        f"       on {alert.count:.0f} scores; evidence {alert.evidence:.1f} times what the rule needs",
+        f"       on {alert.count:.0f} scores; evidence {alert.evidence:.1f} times what it takes",
     )
 
 

@@ -128,6 +128,17 @@ def test_lanes_that_are_behind_are_told(scene: Scene) -> None:
     assert scene.once()["lag_records"] == {"code": 2}
 
 
+def test_scores_without_a_spans_topic_are_told(
+    mock_cluster: MockCluster, tmp_path: Path, assay_here: Run
+) -> None:
+    """Whoever sees the scores alone sees them; no lane is said to be behind."""
+    mock_cluster.create_topic(SCORES, 1)
+    scene = Scene(mock_cluster.bootstrap_servers, tmp_path, assay_here)
+    scene.put()
+    found = scene.once()
+    assert (found["all"]["outcomes"], found["lag_records"]) == (1, {})
+
+
 def test_what_is_no_outcome_is_passed_over(scene: Scene) -> None:
     """Something else may write to the topic."""
     scene.publish(b"no outcome")
