@@ -79,16 +79,20 @@ class JudgeCost:
     most_usd: float | None
 
 
-def amount(by_trace: Mapping[str, float]) -> Amount:
+def amount(by_trace: Mapping[str, float], unit: float = 1.0) -> Amount:
     """A sum with its interval: Poisson, of as many independent traces as the weights amount to.
 
     Spans of one trace come together, so it is traces that are counted: n = (Σw)² / Σw² (Kish 1965).
     Byar's approximation of the exact interval (Breslow and Day 1987, Statistical Methods in Cancer
     Research II, p. 69) is within 1 % from one event on.
+
+    Args:
+        by_trace: What each trace weighs.
+        unit: What a trace would weigh, where none was seen.
     """
     total = sum(by_trace.values())
     if not total:
-        return Amount(0.0, 0.0, _byar(1, _Z))  # at least what one more trace would say
+        return Amount(0.0, 0.0, unit * _byar(1, _Z))  # at least what one more trace would say
     count = total**2 / sum(weight**2 for weight in by_trace.values())
     unit = total / count
     return Amount(total, unit * _byar(count, -_Z), unit * _byar(count + 1, _Z))
@@ -99,7 +103,7 @@ class Tally:
 
     Args:
         config: The config.
-        evaluators: Those that its routes name, their judges from `open_meter`.
+        evaluators: Those that its routes name; their judges are `PromptMeter`s.
 
     Attributes:
         spans: Spans of every kind.

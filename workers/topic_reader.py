@@ -17,7 +17,7 @@ from . import kafka_settings
 
 _TIMEOUT_S = 10.0
 _BATCH = 1000
-_POLL_S = 1.0
+_POLL_S = 0.1
 _SILENCE_S = 30.0
 _FINAL = frozenset(
     {
@@ -62,6 +62,8 @@ class Stretches:
         parts: Those that have something to read.
         knows_times: Whether the broker says which offset belongs to a time; where it does not,
             each partition is read from its beginning.
+        has_older: Whether the topic holds older records too; where `knows_times` is false, reading
+            tells.
     """
 
     topic: str
@@ -69,6 +71,7 @@ class Stretches:
     partitions: int
     parts: tuple[Stretch, ...]
     knows_times: bool
+    has_older: bool = False
 
     @property
     def records(self) -> int:
@@ -145,7 +148,10 @@ class TopicReader:
             begin = max(low, first[index]) if knows_times and first[index] >= 0 else low
             if begin < high and not (knows_times and first[index] < 0):  # < 0: none so young
                 parts.append(Stretch(index, begin, high, begin == low))
-        return Stretches(topic, since_ms, len(bounds), tuple(parts), knows_times or not filled)
+        has_older = any(offset < 0 or offset > bounds[index][0] for index, offset in first.items())
+        return Stretches(
+            topic, since_ms, len(bounds), tuple(parts), knows_times or not filled, has_older
+        )
 
     def read(
         self,

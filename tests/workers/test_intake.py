@@ -45,6 +45,7 @@ def _intake(
     emit: Callable[[Event], None] = _never,
     count: Callable[[Counted], None] = lambda _: None,
     counts: bool = True,
+    count_all: bool = True,
     sample: float = 1.0,
     evaluators: tuple[Configured, ...] = (_PII, _SECRETS),
     limits: Limits | None = None,
@@ -67,7 +68,7 @@ def _intake(
         encoding=Encoding.AUTO,
         limit=Limit(DeadLettersConfig.model_validate(dead_letters)),
         counts=counts,
-        count_all=True,
+        count_all=count_all,
         group_attributes=(),
         count=count,
         emit=emit,
@@ -184,6 +185,18 @@ def test_usage_is_counted_once_for_each_call() -> None:
     assert counted.spans == 3
     found = [(call.usage.input_tokens, call.probability) for call in counted.calls]
     assert found == [(10, 1.0), (20, 1.0)]
+
+
+def test_calls_that_are_counted_by_sample_stand_for_the_others() -> None:
+    """With `cost: {count: sampled}` only what a route keeps is counted, at its probability."""
+    seen: list[Counted] = []
+    ids = [b"\x01" + bytes(8) + bytes([256 * number // 40]) + bytes(6) for number in range(40)]
+    for number, trace_id in enumerate(ids):
+        intake = _intake(count=seen.append, sample=0.25, count_all=False)
+        intake.read(_record(message([llm_span(trace_id=trace_id)]), number))
+    counted = [call.probability for one in seen for call in one.calls]
+    assert counted == [0.25] * 10
+    assert sum(1 / probability for probability in counted) == len(ids)
 
 
 @pytest.mark.parametrize("sample", [0.0, 1.0])

@@ -128,6 +128,13 @@ def _evaluation_lines(each: Evaluation) -> Iterable[tuple[int, str]]:
         yield 2, outcome.detail
     if score is not None and score.explanation:
         yield 2, " ".join(score.explanation.split())
+    judge = outcome.judge
+    if judge is not None:
+        cost = "unknown cost" if judge.cost_usd is None else f"{judge.cost_usd:.6f} USD"
+        yield (
+            2,
+            f"judge {judge.model_answered or judge.model_asked}, {judge.attempts} calls, {cost}",
+        )
     flags = outcome.flags
     raised = [name for name in _FLAGS if getattr(flags, name)]
     if raised:

@@ -43,15 +43,15 @@ class Filter:
         return outcome.outcome is Status.FAILED
 
 
-def seconds(since: str) -> float:
-    """Read a duration such as `15m`.
+def seconds(since: str, option: str = "--since") -> float:
+    """Read a duration such as `15m`; `option` says where it was given.
 
     Raises:
         ConfigError: It is none.
     """
     found = _SINCE.fullmatch(since)
     if found is None:
-        raise ConfigError(f'--since "{since}": is no duration; write 30s, 15m, 24h or 7d')
+        raise ConfigError(f'{option} "{since}": is no duration; write 30s, 15m, 24h or 7d')
     return int(found[1]) * _UNITS[found[2]]
 
 

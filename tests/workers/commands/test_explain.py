@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from confluent_kafka import Consumer, Producer, TopicPartition
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from support.kafka import KafkaServer
+from support.samples import outcome
 from support.spans import llm_span, message, plain_span, produce, traces
 from support.workers import DEAD, SCORES, SPANS, config_yaml, count_topic, until, worker_process
 
@@ -51,7 +53,7 @@ class Scene:
 
     def routes(self, *routes: Mapping[str, Any]) -> None:
         """Write the config; without any route, one that gives pii to every call of the bot."""
-        text = config_yaml(self.servers, evaluators=["pii"])
+        text = config_yaml(self.servers, judge_url="http://127.0.0.1:1/v1", evaluators=["pii"])
         config = yaml.safe_load(text)
         if routes:
             config["routes"] = list(routes)
@@ -85,8 +87,8 @@ class Scene:
     def judge(self, *records: tuple[bytes, Source]) -> list[Outcome]:
         """Evaluate records as a worker would, and publish the outcomes."""
         outcomes = asyncio.run(_outcomes(self.config, records))
-        for outcome in outcomes:
-            self.producer.produce(SCORES, outcome.to_json(), outcome.trace_id)
+        for each in outcomes:
+            self.producer.produce(SCORES, each.to_json(), each.trace_id)
         self.producer.flush(10)
         return outcomes
 
@@ -176,7 +178,7 @@ def test_a_wrong_id_ends_with_2(assay_here: Run) -> None:
 def test_a_scored_span_has_its_outcome(scene: Scene) -> None:
     """Route, probability, outcome and explanation stand with the span that they are about."""
     record = scene.put(llm_span("Mail me", "Write to ann.smith@example.org", trace_id=TRACE))
-    (outcome,) = scene.judge(record)
+    (judged,) = scene.judge(record)
     span = _only(scene.explain(HEX.upper()))
     assert span["ignored"] is None
     assert span["sources"] == [{"topic": SPANS, "partition": record[1].partition, "offset": 0}]
@@ -185,14 +187,31 @@ def test_a_scored_span_has_its_outcome(scene: Scene) -> None:
     (evaluation,) = span["evaluations"]
     assert evaluation == {
         "evaluator": "pii",
-        "outcome": json.loads(outcome.to_json()),
+        "outcome": json.loads(judged.to_json()),
         "note": None,
     }
     text = scene.text()
     assert "route support: matches, kept with probability 1" in text
     assert "pii: scored 0.00 fail leak, probability 1, routes support" in text
-    assert outcome.score is not None
-    assert str(outcome.score.explanation) in text
+    assert judged.score is not None
+    assert str(judged.score.explanation) in text
+
+
+def test_a_judge_is_told_with_its_words_and_its_cost(scene: Scene) -> None:
+    """Who judged, in how many calls, at what price, and what it said."""
+    scene.routes({"name": "all", "when": "true", "evaluators": ["toxicity"]})
+    span = llm_span(trace_id=TRACE)
+    scene.put(span)
+    judged = outcome(0.0, model_answered="gpt-5-mini-2025", trace_id=HEX)
+    assert judged.score is not None
+    score = replace(judged.score, explanation="It insults\nthe user.")
+    judged = replace(judged, span_id=span.span_id.hex(), score=score)
+    scene.producer.produce(SCORES, judged.to_json(), HEX)
+    scene.producer.flush(10)
+    text = scene.text()
+    assert "toxicity: scored 0.00 fail" in text
+    assert "It insults the user." in text
+    assert "judge gpt-5-mini-2025, 1 calls, 0.001000 USD" in text
 
 
 def test_scores_that_came_back_as_spans_are_no_part_of_the_trace(scene: Scene) -> None:
