@@ -56,7 +56,7 @@ RATE_PER_S = 1.0
 """Calls of each service: 60 scores a minute."""
 GOOD, BAD = 0.95, 0.75
 HEALTHY_S = 45
-APART_S = 3
+APART_S = 2
 """Between two drops, so that they meet scrapes and evaluations at different moments."""
 BOUND_S = 180
 WORKERS = 3
