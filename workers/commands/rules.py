@@ -9,7 +9,7 @@ from schemas.config import Config
 from schemas.errors import AssayError, ConfigError
 from workers.rules.build import groups, header
 from workers.rules.document import render
-from workers.rules.scenarios import Times
+from workers.rules.story import Times
 from workers.rules.unit_tests import day, gap, season, week
 
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")

@@ -179,6 +179,7 @@ def _filled(text: str) -> str:
         "ticket_drop": f"{signals.TICKET_DROP:g}",
         "version_drop": f"{signals.VERSION_DROP:g}",
         "score_labels": LABELS["evaluator"],
+        "policy": POLICY,
     }
     for word, value in words.items():
         text = text.replace(f"<<{word}>>", value)
