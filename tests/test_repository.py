@@ -37,6 +37,19 @@ def test_the_image_gets_all_packages() -> None:
         assert name in copied.split()
 
 
+def test_the_image_gets_nothing_else() -> None:
+    """Docker is shown no configuration, test, history or secret that lies in the folder."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    shipped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
+    shown = {
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    assert shown == {*shipped, "pyproject.toml", "requirements.lock", "README.md", "LICENSE"}
+    assert (ROOT / ".dockerignore").read_text().count("\n*\n") == 1
+
+
 def test_make_explains_itself() -> None:
     """At most ten targets, each with a line of help that `make` alone shows."""
     text = (ROOT / "Makefile").read_text()

@@ -1,33 +1,28 @@
 """The whole way, in real time: a quality drop of an application becomes a page.
 
 OpenTelemetry SDK, collector, Kafka, three workers with a judge, Prometheus with the generated
-rules, Alertmanager, webhook: all real, run once. At 0 s ten applications and more begin to answer
-once a second each, as they have done for a day; after 45 s some of them get worse, one after the
-other; each of those pages within three minutes, and nobody else does.
+rules, Alertmanager, webhook: all real, with the configs of `deploy/`, run once. At 0 s twenty
+applications begin to answer once a second each, as they have done for a day; after 45 s some of
+them get worse, one after the other; each of those pages within three minutes, and nobody else does.
+Outcomes go back to Kafka as spans, through a collector of their own that is away for a minute.
 """
 
-import json
 import math
 import os
-import random
 import statistics
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 import yaml
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import format_trace_id
 from prometheus_client.parser import text_string_to_metric_families
+from support.applications import Traffic
 from support.collector import Collector
 from support.conservation import JudgeProcess, Ledger, ledger, read_values
 from support.history import Past, Series, backfill, server_config
@@ -42,18 +37,23 @@ from support.workers import (
     WorkerProcess,
     config_yaml,
     count_topic,
+    read_topic,
     until,
     worker_process,
 )
 
+from schemas.events import OutputResult
+from schemas.outcome import Outcome
+
 pytestmark = [pytest.mark.stack, pytest.mark.kafka, pytest.mark.timeout(600)]
 
-RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules" / "assay.yaml"
+DEPLOY = Path(__file__).parents[2] / "deploy"
+RULES = DEPLOY / "prometheus" / "rules" / "assay.yaml"
 EVALUATOR = "answer_relevance"
 DROPPING = tuple(f"worse-{index}" for index in range(11))
 HEALTHY = tuple(f"steady-{index}" for index in range(9))
-RATE_PER_S = 1.0
-"""Calls of each service: 60 scores a minute."""
+PER_MINUTE = 60.0
+"""Calls of each service, all of them scored."""
 GOOD, BAD = 0.95, 0.75
 HEALTHY_S = 45
 APART_S = 2
@@ -61,66 +61,20 @@ APART_S = 2
 BOUND_S = 180
 WORKERS = 3
 JUDGE_S = 2.0
+AWAY_FROM_S, AWAY_FOR_S = 15, 60
+"""When the collector that takes the scores back goes away, after the start, and for how long."""
+QUIET_S = 30
 HISTORY_HOURS = 27
-SETUP_S = 45
+SETUP_S = 30
 """The history ends where live traffic begins, so many seconds after it is written."""
 
 
-@dataclass
-class Traffic:
-    """Applications that answer once a second each, some of them worse after a while."""
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One outcome on the scores topic: when it came there, and how long after its span."""
 
-    endpoint: str
-    pass_rates: dict[str, float]
-    traces: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._rng = random.Random(20261124)  # noqa: S311  made-up traffic
-        self._stop = threading.Event()
-        self._providers = {name: self._provider(name) for name in self.pass_rates}
-        self._thread = threading.Thread(target=self._run)
-
-    def call(self, service: str) -> None:
-        """Record one LLM call, good or bad by chance."""
-        is_good = self._rng.random() < self.pass_rates[service]
-        tracer = self._providers[service].get_tracer("opentelemetry.instrumentation.openai_v2")
-        with tracer.start_as_current_span("chat gpt-5-mini") as span:
-            span.set_attribute("gen_ai.operation.name", "chat")
-            span.set_attribute("gen_ai.request.model", "gpt-5-mini")
-            answer = "It has been shipped." if is_good else "A BAD answer."
-            for side, role, text in (
-                ("input", "user", "Where is my order?"),
-                ("output", "assistant", answer),
-            ):
-                said = {"role": role, "parts": [{"type": "text", "content": text}]}
-                span.set_attribute(f"gen_ai.{side}.messages", json.dumps([said]))
-            self.traces.append(format_trace_id(span.get_span_context().trace_id))
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End it, and export what is left."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(10)
-        for provider in self._providers.values():
-            provider.shutdown()
-
-    def _run(self) -> None:
-        begin, rounds = time.monotonic(), 1
-        while not self._stop.wait(begin + rounds / RATE_PER_S - time.monotonic()):
-            rounds += 1
-            for service in self.pass_rates:
-                self.call(service)
-
-    def _provider(self, service: str) -> TracerProvider:
-        resource = Resource({"service.name": service, "deployment.environment.name": "production"})
-        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        exporter = OTLPSpanExporter(endpoint=f"{self.endpoint}/v1/traces", timeout=10)
-        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
-        return provider
+    time_s: float
+    delay_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +83,30 @@ class Run:
 
     Attributes:
         dropped_at: When each service got worse, Unix seconds.
+        away: From when to when nobody took scores back.
         notices: What the webhook received.
         books: Calls against outcomes.
+        published: Each outcome.
+        judge_calls: Requests to the judge.
         judged_by: Outcomes that each worker published.
+        given_back: Outcomes that went back as spans, by what became of them there.
+        came_back: Spans of ours that the workers read.
         dead_letters: Records that could not be read.
+        collector_log: The end of what the collector said.
         faults: Rules that Prometheus could not evaluate.
     """
 
     dropped_at: dict[str, float]
+    away: tuple[float, float]
     notices: list[Notice]
     books: Ledger
+    published: list[Published]
+    judge_calls: int
     judged_by: list[float]
+    given_back: dict[str, float]
+    came_back: float
     dead_letters: int
+    collector_log: str
     faults: list[str]
 
     def delay_s(self, service: str) -> float:
@@ -169,43 +135,56 @@ def run(kafka: KafkaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def _run(kafka: KafkaServer, folder: Path, stack: ExitStack) -> Run:
     suffix, servers = "-stack", kafka.bootstrap_servers
-    kafka.create_topics({SPANS + suffix: 6, SCORES + suffix: 3, DEAD + suffix: 1})
-    collector = stack.enter_context(Collector(servers, SPANS + suffix))
+    spans, scores, dead = SPANS + suffix, SCORES + suffix, DEAD + suffix
+    kafka.create_topics({spans: 6, scores: 3, dead: 1})
+    collector = stack.enter_context(Collector(servers, spans))
+    back = Back(servers, spans)
+    stack.callback(back.close)
     judge = stack.enter_context(JudgeProcess(JUDGE_S))
     config = config_yaml(
         servers,
         judge_url=judge.url,
         suffix=suffix,
         routes=[{"name": "all", "when": 'span.kind == "llm"', "evaluators": [EVALUATOR]}],
+        outputs={"otlp": {"endpoint": back.endpoint, "as": ["span"]}},
     )
     workers = [stack.enter_context(worker_process(folder, config)) for _ in range(WORKERS)]
     for worker in workers:
         worker.wait_ready(60)
-    traffic = Traffic(collector.endpoint, dict.fromkeys((*DROPPING, *HEALTHY), GOOD))
+    traffic = Traffic(collector.endpoint, dict.fromkeys((*DROPPING, *HEALTHY), GOOD), PER_MINUTE)
     stack.callback(traffic.stop)
     for service in traffic.pass_rates:
         traffic.call(service)
     _wait_judged(workers, len(traffic.traces))
     begin = time.time() + SETUP_S
     series = [{**_labels(workers), "service": service} for service in traffic.pass_rates]
-    backfill(folder, RULES, Past(series, 60 * RATE_PER_S, GOOD, HISTORY_HOURS, begin))
+    backfill(folder, RULES, Past(series, PER_MINUTE, GOOD, HISTORY_HOURS, begin))
     webhook = stack.enter_context(Webhook())
     alertmanager = stack.enter_context(Alertmanager(folder / "am", _alerting(webhook.url)))
     prometheus = stack.enter_context(Prometheus(folder, _prometheus(workers, alertmanager.port)))
     _sleep_until(begin)
     traffic.start()
+    back.go_away(time.time() + AWAY_FROM_S, AWAY_FOR_S)
     dropped_at = _drop(traffic, time.time() + HEALTHY_S)
     run_until = max(dropped_at.values()) + BOUND_S
     while time.time() < run_until and not _all_paged(webhook):
         time.sleep(1)  # noqa: TID251  the test is about real time
+    away = back.stay()
     traffic.stop()
     _wait_judged(workers, len(traffic.traces))
+    _wait_given_back(workers, len(traffic.traces))
     return Run(
         dropped_at,
+        away,
         list(webhook.notices),
-        ledger(read_values(servers, SCORES + suffix), set(traffic.traces), [EVALUATOR]),
+        ledger(read_values(servers, scores), set(traffic.traces), [EVALUATOR]),
+        _published(servers, spans, scores),
+        judge.calls(),
         [worker.metric("assay_outcomes_total") for worker in workers],
-        count_topic(servers, DEAD + suffix),
+        {result: _given_back(workers, result) for result in OutputResult},
+        _total(workers, "assay_own_spans_total"),
+        count_topic(servers, dead),
+        collector.log_tail(),
         [
             f"{rule['name']}: {rule['lastError']}"
             for group in prometheus.rules()
@@ -213,6 +192,75 @@ def _run(kafka: KafkaServer, folder: Path, stack: ExitStack) -> Run:
             if rule["health"] == "err"
         ],
     )
+
+
+class Back:
+    """The collector that takes scores back into the topic of spans, and can go away.
+
+    Attributes:
+        endpoint: Its address, whether it is there or not.
+    """
+
+    def __init__(self, servers: str, topic: str) -> None:
+        self._servers, self._topic = servers, topic
+        self._collector = Collector(servers, topic)
+        self._port = int(self._collector.endpoint.rpartition(":")[2])
+        self._away = (0.0, 0.0)
+        self._thread: threading.Thread | None = None
+        self.endpoint = self._collector.endpoint
+
+    def go_away(self, moment: float, seconds: float) -> None:
+        """At that moment, and come back on the same port; does not wait for it."""
+
+        def leave() -> None:
+            _sleep_until(moment)
+            self._collector.close()
+            gone = time.time()
+            _sleep_until(gone + seconds)
+            self._away = (gone, time.time())
+            self._collector = Collector(self._servers, self._topic, port=self._port)
+
+        self._thread = threading.Thread(target=leave)
+        self._thread.start()
+
+    def stay(self) -> tuple[float, float]:
+        """Wait until it is back; from when to when it was away."""
+        if self._thread is not None:
+            self._thread.join()
+        return self._away
+
+    def close(self) -> None:
+        """Stop it."""
+        self.stay()
+        self._collector.close()
+
+
+def _total(workers: list[WorkerProcess], name: str, **labels: str) -> float:
+    return sum(worker.metric(name, **labels) for worker in workers)
+
+
+def _given_back(workers: list[WorkerProcess], result: str) -> float:
+    return _total(workers, "assay_output_outcomes_total", output="otlp_span", result=result)
+
+
+def _wait_given_back(workers: list[WorkerProcess], calls: int) -> None:
+    """Until the output is done with every outcome, and what it sent has been read."""
+    until(lambda: sum(_given_back(workers, result) for result in OutputResult) >= calls, 30)
+    until(lambda: _total(workers, "assay_own_spans_total") >= _given_back(workers, "sent"), 30)
+
+
+def _published(servers: str, spans: str, scores: str) -> list[Published]:
+    """Each outcome, by the times that stand on its record and on that of its span."""
+    came = {
+        (record.partition(), record.offset()): record.timestamp()[1] / 1000
+        for record in read_topic(servers, spans)
+    }
+    found = []
+    for record in read_topic(servers, scores):
+        (source,) = Outcome.from_json(record.value() or b"").sources
+        at = record.timestamp()[1] / 1000
+        found.append(Published(at, at - came[source.partition, source.offset]))
+    return found
 
 
 def _labels(workers: list[WorkerProcess]) -> Series:
@@ -226,37 +274,41 @@ def _labels(workers: list[WorkerProcess]) -> Series:
 
 
 def _wait_judged(workers: list[WorkerProcess], calls: int) -> None:
-    def died() -> str | None:
-        return next(filter(None, (worker.died() for worker in workers)), None)
-
-    def judged() -> float:
-        return sum(worker.metric("assay_outcomes_total") for worker in workers)
-
-    until(lambda: judged() >= calls, 60, died)
+    """Until all are, or there is no more to come: what is missing then is for the books to say."""
+    seen, since = 0.0, time.monotonic()
+    while seen < calls and time.monotonic() < since + QUIET_S:
+        died = next(filter(None, (worker.died() for worker in workers)), None)
+        assert died is None, died
+        judged = _total(workers, "assay_outcomes_total")
+        if judged > seen:
+            seen, since = judged, time.monotonic()
+        time.sleep(0.2)  # noqa: TID251  the test is about real time
 
 
 def _alerting(webhook_url: str) -> str:
-    return yaml.safe_dump(
-        {
-            "route": {
-                "receiver": "webhook",
-                "group_by": ["alertname", "service"],
-                "group_wait": "10s",
-                "group_interval": "1m",
-            },
-            "receivers": [{"name": "webhook", "webhook_configs": [{"url": webhook_url}]}],
-        }
-    )
+    """The config that ships; whoever it tells, the webhook is told."""
+    shipped = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
+    receivers = [
+        {"name": receiver["name"], "webhook_configs": [{"url": webhook_url}]}
+        for receiver in shipped["receivers"]
+    ]
+    templates = [str(DEPLOY / "alertmanager" / "templates" / "*.tmpl")]
+    return yaml.safe_dump({**shipped, "receivers": receivers, "templates": templates})
 
 
 def _prometheus(workers: list[WorkerProcess], alertmanager: int) -> str:
-    targets = [f"127.0.0.1:{worker.port}" for worker in workers]
+    """The config that ships, with addresses of this machine, after a back-filled past."""
+    shipped = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    (job,) = (one for one in shipped["scrape_configs"] if one["job_name"] == "assay")
+    del job["dns_sd_configs"]
+    job["static_configs"] = [{"targets": [f"127.0.0.1:{worker.port}" for worker in workers]}]
+    alerted = [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager}"]}]}]
+    assert shipped["global"]["scrape_interval"] == "15s"
     return server_config(
         str(RULES),
-        scrape_configs=[{"job_name": "assay", "static_configs": [{"targets": targets}]}],
-        alerting={
-            "alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager}"]}]}]
-        },
+        **{"global": shipped["global"]},
+        scrape_configs=[job],
+        alerting={"alertmanagers": alerted},
     )
 
 
@@ -311,9 +363,33 @@ def test_no_service_pages_before_it_gets_worse(run: Run) -> None:
 
 def test_every_call_has_one_outcome(run: Run) -> None:
     """Through collector, broker and three workers nothing is lost, doubled or unreadable."""
-    assert run.books.is_exact, run.books
+    assert run.books.is_exact, f"{run.books}; the collector said: {run.collector_log}"
     assert (run.books.repeated, run.dead_letters) == (0, 0)
     assert run.books.by_status == {"scored": run.books.expected}
+
+
+def test_scores_come_back_and_nothing_is_judged_twice(run: Run) -> None:
+    """What went out as spans is read again, and the judge was asked once for each call."""
+    # A collector that goes away may have taken what it could not say that it took.
+    assert 0 < run.given_back["sent"] <= run.came_back <= run.books.expected
+    assert len(run.published) == run.books.expected
+    assert run.judge_calls == run.books.expected
+
+
+def test_an_endpoint_that_is_away_delays_no_outcome(run: Run) -> None:
+    """For a minute nobody takes scores back; those that are dropped stand on the topic in time."""
+    gone, returned = run.away
+    while_away = [one.delay_s for one in run.published if gone <= one.time_s <= returned]
+    other = [one.delay_s for one in run.published if not gone <= one.time_s <= returned]
+    assert returned - gone >= AWAY_FOR_S
+    assert sum(run.given_back.values()) == run.books.expected
+    assert run.given_back["sent"] < run.books.expected, "nothing was dropped: was it away?"
+    assert statistics.median(while_away) < statistics.median(other) + 0.5
+    assert _late(while_away) < _late(other) + 1
+
+
+def _late(delays: list[float]) -> float:
+    return statistics.quantiles(delays, n=20)[-1]
 
 
 def test_all_workers_share_the_work(run: Run) -> None:
