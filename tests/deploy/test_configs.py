@@ -128,7 +128,7 @@ def test_the_collector_writes_what_workers_need() -> None:
 
 def test_trace_search_holds_nothing_back() -> None:
     """What Jaeger does not take at once is dropped: else applications would send it again."""
-    exporter = _yaml(DEPLOY / "collector" / "config.yaml")["exporters"]["otlp/jaeger"]
+    exporter = _yaml(DEPLOY / "collector" / "config.yaml")["exporters"]["otlp_grpc/jaeger"]
     assert exporter["retry_on_failure"] == {"enabled": False}
     jaeger = _yaml(DEPLOY / "jaeger" / "config.yaml")
     port = jaeger["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"].rpartition(":")[2]

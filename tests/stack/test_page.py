@@ -25,8 +25,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.applications import Traffic
 from support.collector import Collector
 from support.conservation import JudgeProcess, Ledger, ledger, read_values
-from support.history import Past, Series, backfill, server_config
 from support.kafka import KafkaServer
+from support.past import Past, Series, backfill, server_config
 from support.processes import Unavailable
 from support.prometheus import Alertmanager, Prometheus, find
 from support.webhook import Notice, Webhook

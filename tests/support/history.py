@@ -1,12 +1,8 @@
-"""A past for a real Prometheus: scores of services that were fine, and what rules recorded of them.
+"""A day of history for counters that a worker has just begun to export."""
 
-What the hourly rules would have recorded is computed by promtool from the same counters, so that
-baselines of a day are there at once.
-"""
-
-import random
-import time
-from collections.abc import Iterator, Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,126 +10,69 @@ from typing import Any
 import yaml
 from support.prometheus import Prometheus, create_blocks, run_tool
 
-INSTANCE = "before"
-"""The worker that counted the history; live ones go on in its place."""
-
-_COUNTERS = {
-    "assay_scores": False,
-    "assay_score_weight": False,
-    "assay_score_weighted": True,
-    "assay_score_weighted_squares": True,
-    "assay_score_weight_squares": False,
-}
-"""Those that the rules read, and whether they count passes; weights are 1 and scores 0 or 1."""
-
-_FINE_S, _COARSE_S = 15, 60
-_FINE_FOR_S = 3600
-"""The short windows look at the last hour only; older scrapes can be further apart."""
-
-Series = Mapping[str, str]
-"""Labels of one series of scores."""
+HOURS = 26
+STEP_S = 60
+_SAMPLE = re.compile(r"^(\w+)\{(.*)\} (\S+)(?: #.*)?$")
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """What there was.
+class Series:
+    """One series that a worker exports: name, labels as they stand in its text, value."""
 
-    Attributes:
-        series: Label sets, all of which scored alike.
-        per_minute: Scores of each of them.
-        pass_rate: How many of them passed; each by chance.
-        hours: For how long.
-        until: When it ends, Unix seconds; may lie ahead.
-    """
-
-    series: Sequence[Series]
-    per_minute: float
-    pass_rate: float
-    hours: int
-    until: float
+    name: str
+    labels: str
+    value: float
 
 
-def server_config(*rule_files: str, **sections: Any) -> str:
-    """A configuration that goes on after a back-filled past."""
-    return yaml.safe_dump(
-        {
-            "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
-            "rule_files": list(rule_files),
-            # Blocks that reach to the present would make every new sample one of the past.
-            "storage": {"tsdb": {"out_of_order_time_window": "1d"}},
-            **sections,
-        }
-    )
+def exported(text: str, *names: str) -> list[Series]:
+    """The series of these metrics in what a worker exports."""
+    found = [_SAMPLE.match(line) for line in text.splitlines()]
+    return [Series(one[1], one[2], float(one[3])) for one in found if one and one[1] in names]
 
 
-def backfill(folder: Path, rules: Path, past: Past) -> None:
-    """Write the counters of a past, and the hourly sums of it, for a server in this folder.
+def backfill(
+    folder: Path, series: Sequence[Series], until: float, groups: Sequence[dict[str, Any]]
+) -> None:
+    """Write a day in which each of these grew by its value a minute, and the hourly records of it.
 
     Args:
-        folder: What `Prometheus` will be given.
-        rules: The rule file, as `assay rules` writes it.
-        past: What to write.
-
-    Raises:
-        Unavailable: Prometheus or promtool is not on the PATH.
-        RuntimeError: promtool refused; the message is what it said.
+        folder: What `Prometheus` is given.
+        series: What is written.
+        until: Unix seconds of the last sample.
+        groups: The rules' groups.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    raw, hourly = folder / "raw.txt", folder / "hourly.yml"
+    start = int(until) - HOURS * 3600
+    raw = folder / "history.txt"
     with raw.open("w") as file:
-        file.writelines(_openmetrics(past))
+        file.writelines(_openmetrics(series, start))
     create_blocks(raw, folder)
-    group = {"name": "hourly", "interval": "1m", "rules": _hourly(rules)}
-    hourly.write_text(yaml.safe_dump({"groups": [group]}))
-    end = int(time.time())
-    with Prometheus(folder, server_config()) as server:
-        ended = run_tool(
-            *("promtool", "tsdb", "create-blocks-from", "rules"),
-            f"--start={end - (past.hours - 1) * 3600}",
-            f"--end={end}",
-            "--eval-interval=1m",
-            f"--url={server.url}",
-            f"--output-dir={folder / 'data'}",
-            str(hourly),
-        )
-    if ended.returncode != 0:
-        raise RuntimeError(f"promtool refused the hourly rules: {ended.stderr or ended.stdout}")
-
-
-def _hourly(rules: Path) -> list[dict[str, Any]]:
-    """The rules that record the hourly sums, which the baselines are summed up from."""
-    found = [
+    hourly = [
         rule
-        for group in yaml.safe_load(rules.read_text())["groups"]
+        for group in groups
         for rule in group["rules"]
         if str(rule.get("record", "")).endswith(":increase1h") and "[1h]" in rule["expr"]
     ]
-    assert found, f"{rules.name} has no hourly sums: were they renamed?"
-    return found
+    rules = folder / "hourly.yml"
+    rules.write_text(
+        yaml.safe_dump({"groups": [{"name": "hourly", "interval": "1m", "rules": hourly}]})
+    )
+    with Prometheus(folder, json.dumps({"global": {}})) as server:
+        ended = run_tool(
+            *("promtool", "tsdb", "create-blocks-from", "rules", f"--start={start + 3600}"),
+            *(f"--end={int(until)}", "--eval-interval=1m", f"--url={server.url}"),
+            *(f"--output-dir={folder / 'data'}", str(rules)),
+        )
+    assert ended.returncode == 0, ended.stderr
 
 
-def _openmetrics(past: Past) -> Iterator[str]:
-    rng = random.Random(20261128)  # noqa: S311  made-up traffic
-    histories = [list(_counts(past, rng)) for _ in past.series]
-    for name, is_of_passes in _COUNTERS.items():
-        yield f"# TYPE {name} counter\n"
-        for series, history in zip(past.series, histories, strict=True):
-            labels = {**series, "job": "assay", "instance": INSTANCE}
-            text = ",".join(f'{label}="{value}"' for label, value in labels.items())
-            for at, scores, passes in history:
-                value = passes if is_of_passes else scores
-                yield f"{name}_total{{{text}}} {value} {at:.3f}\n"
+def _openmetrics(series: Sequence[Series], start: int) -> Iterator[str]:
+    by_name: dict[str, list[Series]] = {}
+    for one in series:
+        by_name.setdefault(one.name, []).append(one)
+    for name, members in by_name.items():
+        yield f"# TYPE {name.removesuffix('_total')} counter\n"
+        for one in members:
+            labels = f'{one.labels},job="assay",instance="yesterday"'
+            for step in range(HOURS * 3600 // STEP_S + 1):
+                yield f"{name}{{{labels}}} {step * one.value:.6f} {start + step * STEP_S}\n"
     yield "# EOF\n"
-
-
-def _counts(past: Past, rng: random.Random) -> Iterator[tuple[float, int, int]]:
-    """Time, scores so far, passes so far."""
-    at = past.until - past.hours * 3600
-    scores, passes = 0, 0
-    while at <= past.until:
-        yield at, scores, passes
-        step_s = _COARSE_S if at < past.until - _FINE_FOR_S else _FINE_S
-        came = round(past.per_minute * step_s / 60)
-        scores += came
-        passes += sum(rng.random() < past.pass_rate for _ in range(came))
-        at += step_s

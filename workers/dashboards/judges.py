@@ -35,7 +35,7 @@ _GLANCE = (
         limit=0.1,
     ),
     stat(
-        "Failed evaluations",
+        "Failed evaluations now",
         "Share of evaluations that ended as failed, after all attempts.",
         f'sum(rate(assay_outcomes_total{{{_EVALUATOR}, outcome="failed"}}[{RATE}]))\n'
         f"/ sum(rate(assay_outcomes_total{{{_EVALUATOR}, {_ENDED}}}[{RATE}]))",
@@ -48,7 +48,7 @@ _GLANCE = (
         f"sum(rate(assay_judge_requests_total{{{_ENDPOINT}}}[{RATE}]))",
     ),
     stat(
-        "Spend an hour",
+        "Spend an hour now",
         "At the present rate. A model without a known price adds nothing.",
         f"{_HOUR_S} * sum(rate(assay_judge_cost_usd_total{{{_ENDPOINT}}}[{RATE}]))",
         "currencyUSD",

@@ -33,7 +33,7 @@ _GLANCE = (
         limit=300,
     ),
     stat(
-        "Lag",
+        "Lag in all",
         "Records between what is finished and the end of the partitions.",
         f"sum(max by (lane, topic, partition) (assay_partition_lag{{{_TOPIC}}}))",
     ),
@@ -47,7 +47,7 @@ _GLANCE = (
         limit=0.2,
     ),
     stat(
-        "Dead letters",
+        "Unread in all",
         "Records and spans in the time that is shown that could not be read.",
         f"sum(increase(assay_dead_letters_total[{RANGE}]))",
         limit=1,

@@ -41,7 +41,7 @@ _GLANCE = (
         limit=1,
     ),
     stat(
-        "Mean score",
+        "Mean score now",
         "Of all traffic, as the sample tells: scores are weighted by 1 / sampling probability.",
         f"sum(rate(assay_score_weighted_total{{{_VARIANT}}}[{RATE}]))\n"
         f"/ sum(rate(assay_score_weight_total{{{_VARIANT}}}[{RATE}]))",
@@ -60,7 +60,7 @@ _GLANCE = (
         f"sum(increase(assay_scores_total{{{_VARIANT}}}[{RANGE}]))",
     ),
     stat(
-        "Critical findings",
+        "Findings in all",
         "In the time that is shown, of evaluators with page_on: any.",
         f"sum(increase(assay_critical_findings_total{{{_VARIANT}}}[{RANGE}]))",
         limit=1,

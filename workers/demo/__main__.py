@@ -103,8 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     traffic.add_argument(
         "--endpoint", type=_address, default="http://127.0.0.1:4318", help="OTLP/HTTP"
     )
-    traffic.add_argument("--seconds", type=float, default=960, help="length of a round")
-    traffic.add_argument("--rate", type=float, default=2, help="conversations a second")
+    traffic.add_argument("--seconds", type=float, default=1200, help="length of a round")
+    traffic.add_argument("--rate", type=float, default=3, help="conversations a second")
     traffic.add_argument("--rounds", type=int, default=0, help="0: until it is stopped")
     judge = parts.add_parser("judge", help="serve the stand-in judge")
     judge.add_argument("--host", default="127.0.0.1")
