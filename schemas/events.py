@@ -231,4 +231,7 @@ Event = (
 )
 
 Emit = Callable[[Event], None]
-"""Called from the event loop's thread or the poll thread; never blocks, never raises."""
+"""Called from the event loop's thread, poll threads and those of outputs.
+
+It never blocks and never raises.
+"""

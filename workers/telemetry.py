@@ -46,7 +46,7 @@ _BREAKER_EVENTS = {
 
 
 class Telemetry:
-    """The `Emit` of a worker; called by the event loop's thread and by poll threads.
+    """The `Emit` of a worker; called by the event loop's thread, poll threads and those of outputs.
 
     The same failure is logged once, then only counted; after an hour it is logged again, with the
     number of times it was not.

@@ -1,5 +1,6 @@
 """Outcomes to an OTLP/HTTP endpoint: as log records to `/v1/logs`, as spans to `/v1/traces`."""
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -123,6 +124,7 @@ class OtlpEndpoint:
             },
             follow_redirects=False,
             trust_env=False,
+            verify=ssl.create_default_context(),  # the system's authorities, as for judges
             timeout=httpx2.Timeout(silence_s, connect=min(_CONNECT_S, silence_s)),
         )
 

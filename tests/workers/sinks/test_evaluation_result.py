@@ -1,7 +1,9 @@
 """An outcome in OTLP: names, ids, times and status."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Status as SpanStatus
 from support.samples import TRACE_ID, outcome
 
 from schemas import conventions
@@ -17,7 +20,7 @@ from schemas.limits import Limits
 from schemas.otlp import Encoding, Plan, decode
 from schemas.outcome import Flags, JudgeRecord, Origin, Outcome, ScoreRecord
 from schemas.own import is_own
-from schemas.reasons import Reason
+from schemas.reasons import Reason, Status
 from schemas.span import SpanKind
 from workers.sinks.evaluation_result import (
     attributes,
@@ -87,6 +90,19 @@ def test_a_score_has_the_names_of_the_conventions_and_ours_beside_them() -> None
     }
 
 
+def test_the_page_about_outputs_lists_every_attribute() -> None:
+    """Each once, with its type, and none that nobody sends."""
+    page = Path(__file__).parents[3] / "docs" / "outputs.md"
+    rows = re.findall(r"^\| `([a-z_]+\.[a-z_.]+)` \| ([a-z ]+) \|", page.read_text(), re.MULTILINE)
+    types = {"string": str, "double": float, "boolean": bool, "int": int, "array of strings": tuple}
+    made = _judged()
+    assert made.score is not None
+    whole = replace(made, reason=Reason.TIMEOUT, outcome=Status.FAILED, detail="why")
+    sent = attributes(replace(whole, score=replace(made.score, severity=2)))
+    assert len(rows) == len(dict(rows))
+    assert {name: types[kind] for name, kind in rows} == {n: type(v) for n, v in sent.items()}
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_only_what_failed_is_an_error(reason: Reason) -> None:
     """`error.type` is the reason of a failure; who skips has a reason, no score and no error."""
@@ -97,7 +113,7 @@ def test_only_what_failed_is_an_error(reason: Reason) -> None:
     assert (values["assay.reason"], values["assay.detail"]) == (reason.value, "why")
     assert not any(name.startswith("gen_ai.evaluation.score") for name in values)
     assert span(ended).status == (
-        Status(code=Status.STATUS_CODE_ERROR, message="why") if failed else Status()
+        SpanStatus(code=SpanStatus.STATUS_CODE_ERROR, message="why") if failed else SpanStatus()
     )
 
 
