@@ -148,7 +148,8 @@ class Worker:
         self._metrics = Metrics(registry, config, lanes=names)
         self._telemetry = Telemetry(self._metrics, self._log)
         for judge in self._judges:
-            self._metrics.judges.start(judge.label)
+            asking = [name for name, one in evaluators.items() if one.judge is judge]
+            self._metrics.judges.start(judge.label, asking)
         server = serve(config.metrics.host, config.metrics.port, registry, self._health)
         self.port = server.port
         try:

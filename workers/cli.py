@@ -274,6 +274,23 @@ def rules(
     common.with_config(config, lambda loaded: command.run(loaded, folder=out, scrape_s=scrape_s))
 
 
+@app.command(short_help="Write Grafana dashboards for a config.")
+def dashboards(
+    config: ConfigPath = DEFAULT_CONFIG,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the JSON files go.")] = Path(
+        "dashboards"
+    ),
+) -> None:
+    """Write Grafana dashboards: quality and safety, cost, pipeline health, judge health.
+
+    `cost.group_by.name` is in them. Exit code 1: a file cannot be written.
+    """
+    from .commands import common  # noqa: PLC0415
+    from .commands import dashboards as command  # noqa: PLC0415
+
+    common.with_config(config, lambda loaded: command.run(loaded, folder=out))
+
+
 @app.command(short_help="List the evaluators that are installed.")
 def evaluators(as_json: AsJson = False) -> None:
     """List the evaluators that are installed; none of them is imported."""

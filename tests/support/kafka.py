@@ -120,11 +120,13 @@ class KafkaServer:
         bootstrap_servers: `host:port` for any Kafka client; stays the same over restarts.
     """
 
-    def __init__(self, jars: Path) -> None:
+    def __init__(self, jars: Path, properties: str = _PROPERTIES) -> None:
         """Format the storage and start; returns when the broker answers.
 
         Args:
             jars: The folder that `libraries` gave.
+            properties: Its settings; `{broker}` and `{controller}` stand for ports, `{data}` for a
+                folder.
 
         Raises:
             StartFailed: It was not ready in time; the message has the end of its log.
@@ -137,7 +139,7 @@ class KafkaServer:
         broker, controller = free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{broker}"
         self._properties.write_text(
-            _PROPERTIES.format(broker=broker, controller=controller, data=self._folder / "data")
+            properties.format(broker=broker, controller=controller, data=self._folder / "data")
         )
         try:
             self._format()
