@@ -19,6 +19,31 @@ class BreakerState(StrEnum):
     HALF_OPEN = "half_open"
 
 
+class Output(StrEnum):
+    """Where outcomes go besides the scores topic."""
+
+    KAFKA_LOG = "kafka_log"
+    """`kafka.otlp_scores`."""
+    OTLP_LOG = "otlp_log"
+    """Log records to `outputs.otlp`."""
+    OTLP_SPAN = "otlp_span"
+    """Spans to `outputs.otlp`."""
+
+
+class OutputResult(StrEnum):
+    """What became of an outcome at an output; all but the first mean that it is not there."""
+
+    SENT = "sent"
+    REJECTED = "rejected"
+    """The receiver took the request, and said that it did not keep this part of it."""
+    FAILED = "failed"
+    """The receiver was not to be reached, or refused the request."""
+    QUEUE_FULL = "queue_full"
+    """It was slower than outcomes came."""
+    STOPPED = "stopped"
+    """The worker stopped and could not wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class JudgeCalled:
     """One request to a judge ended, in whatever way."""
@@ -173,6 +198,17 @@ class LoopBlocked:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class OutcomesExported:
+    """An output is done with some outcomes, in one way or another."""
+
+    output: Output
+    result: OutputResult
+    count: int
+    error: str
+    """Empty where they were sent."""
+
+
 Event = (
     JudgeCalled
     | JudgeRetried
@@ -191,7 +227,11 @@ Event = (
     | KafkaError
     | SpanRedelivered
     | LoopBlocked
+    | OutcomesExported
 )
 
 Emit = Callable[[Event], None]
-"""Called from the event loop's thread or the poll thread; never blocks, never raises."""
+"""Called from the event loop's thread, poll threads and those of outputs.
+
+It never blocks and never raises.
+"""

@@ -19,6 +19,7 @@ from evaluators.judge.client import Endpoints, JudgeClient
 from schemas.config import Config, JudgeConfig
 from schemas.errors import AssayError, ConfigError
 from schemas.events import Event, LoopBlocked
+from schemas.outcome import Outcome
 
 from . import kafka_settings
 from .configured import Configured, build
@@ -28,6 +29,7 @@ from .lane import Lane, build_lane, lanes_of
 from .metrics import Metrics
 from .offsets import Partition
 from .publisher import Publisher
+from .sinks.outputs import open_outputs
 from .telemetry import Telemetry
 
 _BROKER_WAIT_S = 30.0
@@ -55,6 +57,8 @@ def missing_topics(config: Config, gives_up: Callable[[], bool] = lambda: False)
     """
     client = Producer(kafka_settings.common(config.kafka))
     wanted = {*config.kafka.spans, config.kafka.scores, config.kafka.dead_letters}
+    if config.kafka.otlp_scores is not None:
+        wanted.add(config.kafka.otlp_scores)
     until = time.monotonic() + _BROKER_WAIT_S
     while True:
         try:
@@ -163,6 +167,7 @@ class Worker:
             self._emit,
             on_health=partial(self._health.set_ready, "producer"),
         )
+        self._outputs = open_outputs(self._config, self._emit)
         self._lanes = [self._lane(name, evaluators, publisher) for name in names]
         for lane in self._lanes:
             self._health.set_ready(f"lane {lane.name}", False, "has not joined its group yet")
@@ -177,6 +182,7 @@ class Worker:
             # All that was acknowledged is committed. What is not belongs to records that the next
             # owner publishes: sent now, it would come twice.
             publisher.close(0)
+            await asyncio.to_thread(self._outputs.close)
         errors = [error for task in tasks if (error := task.exception()) is not None]
         if errors:
             raise next((error for error in errors if isinstance(error, AssayError)), errors[0])
@@ -188,7 +194,7 @@ class Worker:
             evaluators,
             publisher=publisher,
             emit=self._emit,
-            observe=self._metrics.observe_outcomes,
+            observe=self._observe,
             observe_lag=partial(self._observe_lag, name),
             count=self._count,
             beat=partial(self._health.beat, f"poll {name}"),
@@ -209,10 +215,16 @@ class Worker:
     def _emit(self, event: Event) -> None:
         self._telemetry(event)
 
+    def _observe(self, outcomes: Sequence[Outcome]) -> None:
+        """Count outcomes that the scores topic has, and give them to the other outputs."""
+        self._metrics.observe_outcomes(outcomes)
+        self._outputs.offer(outcomes)
+
     def _count(self, counted: Counted) -> None:
         pipeline = self._metrics.pipeline
         pipeline.records.labels(counted.lane).inc()
         pipeline.spans.inc(counted.spans)
+        pipeline.own_spans.inc(counted.own)
         for convention in counted.conventions:
             pipeline.llm_spans.labels(convention).inc()
         self._metrics.observe_calls(counted.calls)

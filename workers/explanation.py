@@ -15,7 +15,7 @@ from schemas.events import Event
 from schemas.limits import Limits
 from schemas.otlp import Decoded, Encoding, Plan, decode
 from schemas.outcome import Outcome, Source, evaluation_id
-from schemas.own import is_own
+from schemas.own import is_own, is_score
 from schemas.span import Span, SpanKind
 from schemas.tracestate import upstream_threshold
 
@@ -162,7 +162,11 @@ class TraceReader:
 
     def _read(self, value: bytes, source: Source) -> None:
         every = self._decode(value, 0, _EVERY_SPAN)
-        seen = {raw.span_id: raw for raw in every.spans if raw.trace_id == self._trace_id}
+        seen = {
+            raw.span_id: raw
+            for raw in every.spans
+            if raw.trace_id == self._trace_id and not is_score(raw.scope_name, raw.attributes)
+        }
         # As a worker reads it: duplicates are told by what else was kept of the message.
         decoded = self._decode(value, self._router.threshold, conventions.MARKERS)
         if not self._mine(decoded):

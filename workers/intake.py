@@ -41,6 +41,7 @@ class Counted:
     Attributes:
         lane: The lane that read the record.
         spans: All spans of the record.
+        own: Those among them that are Assay's own.
         conventions: Convention of each LLM call that was read in full.
         calls: The LLM calls, each once.
         routes: For each selected span, the routes that it matches.
@@ -48,6 +49,7 @@ class Counted:
 
     lane: str
     spans: int = 0
+    own: int = 0
     conventions: Sequence[str] = ()
     calls: Sequence[Call] = ()
     routes: Sequence[tuple[str, ...]] = ()
@@ -163,6 +165,7 @@ class Intake:
         return Counted(
             self._lane,
             decoded.span_count,
+            len(decoded.spans) - len(spans) + sum(r.scope_name == SCOPE for r in decoded.light),
             [span.convention for span in calls if span.convention is not None],
             self._calls(decoded, {(span.trace_id, span.span_id) for span in calls}),
             [tuple(names) for names in routes.values()],

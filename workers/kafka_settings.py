@@ -11,6 +11,9 @@ SESSION_TIMEOUT_MS = 10_000
 Heartbeats come from librdkafka's own thread, so a busy worker keeps its session.
 """
 
+BEST_EFFORT_S = 5.0
+"""After this a message of the best-effort producer is given up."""
+
 _CLASSIC_ONLY = ("session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type")
 
 
@@ -78,4 +81,17 @@ def producer(
         "acks": "all",
         "enable.idempotence": True,
         **({} if on_error is None else {"error_cb": on_error}),
+    }
+
+
+def best_effort_producer(kafka: KafkaConfig) -> Mapping[str, Any]:
+    """The producer of what may be lost: it shares no queue with that of the outcomes."""
+    return {
+        **producer(kafka),
+        "acks": "1",
+        "enable.idempotence": False,
+        "linger.ms": 10,
+        "message.timeout.ms": int(BEST_EFFORT_S * 1000),
+        "queue.buffering.max.messages": 10_000,
+        "queue.buffering.max.kbytes": 65_536,
     }

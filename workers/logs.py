@@ -67,6 +67,9 @@ class LogEvent(StrEnum):
     KAFKA_ERROR = "kafka_error"
     SPAN_REDELIVERED = "span_redelivered"
     LOOP_BLOCKED = "loop_blocked"
+    # outputs besides the scores topic
+    OUTPUT_SENT = "output_sent"
+    OUTPUT_FAILED = "output_failed"
 
 
 class Redactor:

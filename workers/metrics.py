@@ -13,6 +13,7 @@ from schemas.reasons import Reason, Status
 from .call_scores import CallScores
 from .cost_metrics import CostMetrics
 from .judge_metrics import JudgeMetrics
+from .output_metrics import OutputMetrics
 from .pipeline_metrics import PipelineMetrics
 from .score_metrics import ScoreMetrics, ScoreSeries
 from .usages import Call
@@ -42,6 +43,7 @@ class Metrics:
     Attributes:
         pipeline: What came in, what is in flight, what lags.
         judges: What judge clients tell.
+        outputs: What outputs besides the scores topic tell.
 
     Raises:
         ConfigError: `cost.group_by.name` is a label that the metrics have already, or an
@@ -67,6 +69,7 @@ class Metrics:
             registry, lanes=lanes, routes=[route.name for route in config.routes], clock=clock
         )
         self.judges = JudgeMetrics(registry)
+        self.outputs = OutputMetrics(registry)
         self._cost = CostMetrics(registry, config, overflow, clock)
         of_calls = config.metrics.max_label_sets // _CALLS_SHARE
         series = ScoreSeries(registry, clock)

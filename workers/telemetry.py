@@ -23,6 +23,8 @@ from schemas.events import (
     LateResultDropped,
     LimiterMoved,
     LoopBlocked,
+    OutcomesExported,
+    OutputResult,
     PartitionsAssigned,
     PartitionsRevoked,
     RouteFailed,
@@ -44,7 +46,7 @@ _BREAKER_EVENTS = {
 
 
 class Telemetry:
-    """The `Emit` of a worker; called by the event loop's thread and by poll threads.
+    """The `Emit` of a worker; called by the event loop's thread, poll threads and those of outputs.
 
     The same failure is logged once, then only counted; after an hour it is logged again, with the
     number of times it was not.
@@ -88,6 +90,8 @@ class Telemetry:
                 | KafkaError()
             ):
                 self._kafka(event)
+            case OutcomesExported():
+                self._output(event)
             case _:
                 assert_never(event)
 
@@ -238,6 +242,23 @@ class Telemetry:
                 )
             case _:
                 assert_never(event)
+
+    def _output(self, event: OutcomesExported) -> None:
+        self._metrics.outputs.exported(event)
+        if event.result is OutputResult.SENT:
+            self._log(
+                "debug", LogEvent.OUTPUT_SENT, output=event.output.value, outcomes=event.count
+            )
+        else:
+            self._log_once(
+                "warning",
+                LogEvent.OUTPUT_FAILED,
+                key=(event.output, event.result, event.error),
+                output=event.output.value,
+                result=event.result.value,
+                outcomes=event.count,
+                error=event.error,
+            )
 
     def _log_once(
         self, level: str, name: LogEvent, *, key: Hashable | None = None, **fields: Any

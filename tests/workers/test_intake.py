@@ -4,8 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as ProtoSpan
-from support.samples import span
+from support.samples import outcome, span
 from support.spans import llm_span, message, plain_span
 
 from evaluators.contract import Settings
@@ -27,6 +30,7 @@ from workers.intake import Counted, Intake, context_of
 from workers.offset_metadata import Beginning
 from workers.offsets import Offsets
 from workers.router import Router
+from workers.sinks.evaluation_result import span as result_span
 
 _PII = Configured("pii", EvaluatorConfig(), Pii(Settings("pii")), None, None)
 _SECRETS = Configured("secrets", EvaluatorConfig(), Secrets(Settings("secrets")), None, None)
@@ -44,12 +48,13 @@ def _intake(
     sample: float = 1.0,
     evaluators: tuple[Configured, ...] = (_PII, _SECRETS),
     limits: Limits | None = None,
+    when: str = 'span.service == "support-bot"',
     **dead_letters: Any,
 ) -> Intake:
     route = RouteConfig.model_validate(
         {
             "name": "support",
-            "when": 'span.service == "support-bot"',
+            "when": when,
             "sample": sample,
             "evaluators": ["pii", "secrets"],
         }
@@ -197,6 +202,27 @@ def test_our_own_spans_cost_nothing(sample: float) -> None:
     value = message([llm_span()], scope=SCOPE)
     _intake(count=seen.append, sample=sample).read(_record(value))
     assert seen[0].calls == []
+
+
+@pytest.mark.parametrize("sample", [0.0, 1.0])
+@pytest.mark.parametrize("scope", [SCOPE, "lost"])
+def test_a_score_that_comes_back_is_counted_and_left_alone(scope: str, sample: float) -> None:
+    """Also amid spans of an application: its call is evaluated and priced, and nothing else is."""
+    call = llm_span()
+    score = result_span(outcome(trace_id=call.trace_id.hex(), span_id=call.span_id.hex()))
+    export = ExportTraceServiceRequest.FromString(message([call]))
+    export.resource_spans[0].scope_spans.append(
+        ScopeSpans(scope=InstrumentationScope(name=scope), spans=[score])
+    )
+    seen: list[Counted] = []
+    intake = _intake(count=seen.append, sample=sample, when='span.kind != "none"')
+    work = intake.read(_record(export.SerializeToString()))
+    assert {job.span.span_id for job in work.jobs} <= {call.span_id.hex()}
+    assert len(work.jobs) == 2 * sample
+    (counted,) = seen
+    assert [each.usage.span_id for each in counted.calls] == [call.span_id.hex()]
+    # Of what is not sampled only what a call costs is read, so there the scope is the only sign.
+    assert counted.own == (0 if scope == "lost" and not sample else 1)
 
 
 def test_a_lane_that_does_not_count_still_evaluates() -> None:

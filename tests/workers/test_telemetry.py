@@ -21,6 +21,9 @@ from schemas.events import (
     JudgeRetried,
     LimiterMoved,
     LoopBlocked,
+    OutcomesExported,
+    Output,
+    OutputResult,
     PartitionsAssigned,
     PartitionsRevoked,
     RouteFailed,
@@ -36,6 +39,8 @@ _VALUES: dict[Any, Any] = {
     float: 1.5,
     bool: True,
     BreakerState: BreakerState.OPEN,
+    Output: Output.OTLP_LOG,
+    OutputResult: OutputResult.FAILED,
     DeadLetterReason: DeadLetterReason.TOO_DEEP,
     str | None: None,
     float | None: 0.25,
@@ -171,6 +176,24 @@ def test_assigned_partitions_are_told_with_their_start(bench: _Bench) -> None:
     assert bench.lines[1]["level"] == "warning"
     assert bench.value("assay_partitions_assigned", lane="code") == 1
     assert bench.value("assay_evaluations_repeated_total", lane="code") == 3
+
+
+def test_what_an_output_sends_is_counted_and_what_it_loses_is_said_once(bench: _Bench) -> None:
+    """However often and however many: one line for each output, result and fault."""
+    bench.emit(OutcomesExported(Output.OTLP_SPAN, OutputResult.SENT, 5, ""))
+    for count in (3, 4):
+        bench.emit(OutcomesExported(Output.OTLP_SPAN, OutputResult.FAILED, count, "refused"))
+    bench.emit(OutcomesExported(Output.OTLP_LOG, OutputResult.FAILED, 1, "refused"))
+    shown = [(line["level"], line["event"], line["outcomes"]) for line in bench.lines]
+    assert shown == [
+        ("debug", "output_sent", 5),
+        ("warning", "output_failed", 3),
+        ("warning", "output_failed", 1),
+    ]
+    name = "assay_output_outcomes_total"
+    assert bench.value(name, output="otlp_span", result="sent") == 5
+    assert bench.value(name, output="otlp_span", result="failed") == 7
+    assert bench.value(name, output="otlp_log", result="failed") == 1
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(bench: _Bench) -> None:

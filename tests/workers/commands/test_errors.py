@@ -123,6 +123,24 @@ def test_a_missing_topic_is_one_message(
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "arguments", [("run",), ("check", "--online")], ids=["run", "check_online"]
+)
+def test_the_topic_for_otlp_is_missed_too(
+    assay: Run, tmp_path: Path, mock_cluster: MockCluster, arguments: tuple[str, ...]
+) -> None:
+    """It is written to at one's best effort, but one that was configured and forgotten is told."""
+    for topic in ("otlp_spans", "assay.scores", "assay.dead_letters"):
+        mock_cluster.create_topic(topic, 1)
+    text = SOUND.format(brokers=mock_cluster.bootstrap_servers)
+    text = text.replace("spans: [", "otlp_scores: otlp_scores, spans: [")
+    _write(tmp_path, text + "metrics: {port: 0}\n")
+    done = assay(*arguments)
+    assert done.status == 2
+    assert "no topic otlp_scores; create what is missing" in done.err
+    assert done.err.count("\n") == 1
+
+
 def test_a_judge_that_is_down_is_one_message(
     assay_here: Run, tmp_path: Path, mock_cluster: MockCluster
 ) -> None:

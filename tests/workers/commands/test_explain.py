@@ -27,6 +27,7 @@ from workers.configured import build
 from workers.demo.broker import MockCluster
 from workers.offset_metadata import Beginning, encode
 from workers.partitioners import fnv1a
+from workers.sinks.evaluation_result import traces_request
 
 from .conftest import Run
 
@@ -192,6 +193,15 @@ def test_a_scored_span_has_its_outcome(scene: Scene) -> None:
     assert "pii: scored 0.00 fail leak, probability 1, routes support" in text
     assert outcome.score is not None
     assert str(outcome.score.explanation) in text
+
+
+def test_scores_that_came_back_as_spans_are_no_part_of_the_trace(scene: Scene) -> None:
+    """They stand with the span that they are about, as outcomes, and not a second time."""
+    record = scene.put(llm_span(trace_id=TRACE))
+    outcomes = scene.judge(record)
+    scene.put_value(traces_request(outcomes), key=HEX.encode(), partition=record[1].partition)
+    (evaluation,) = _only(scene.explain())["evaluations"]
+    assert evaluation["outcome"]["evaluation_id"] == outcomes[0].evaluation_id
 
 
 def test_a_trace_that_is_nowhere_ends_with_1(scene: Scene, assay_here: Run) -> None:
