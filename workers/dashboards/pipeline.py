@@ -62,10 +62,12 @@ _INTAKE = (
     ),
     Panel(
         "Spans a second",
-        "Spans of every kind, and of these the LLM calls by the convention that they follow.",
+        "Spans of every kind; of these the LLM calls by the convention that they follow, and those "
+        "that Assay wrote itself, which nothing judges.",
         [
             Query(f"sum(rate(assay_spans_total[{RATE}]))", "all spans"),
             _rate("assay_llm_spans_total", "convention", legend="LLM calls, {{convention}}"),
+            Query(f"sum(rate(assay_own_spans_total[{RATE}]))", "Assay's own"),
         ],
     ),
     Panel(
@@ -260,6 +262,17 @@ _TROUBLE = (
                 ("assay_scores_late_total", "late scores"),
                 ("assay_label_overflow_total", "label values as other"),
                 ("assay_second_chance_outcomes_total", "second chances"),
+            )
+        ],
+    ),
+    Panel(
+        "Outputs besides the scores topic",
+        "Outcomes in each interval by what became of them there. Best effort: what is lost here "
+        "stands on the scores topic.",
+        [
+            Query(
+                f"sum by (output, result) (increase(assay_output_outcomes_total[{RATE}]))",
+                "{{output}}: {{result}}",
             )
         ],
     ),
