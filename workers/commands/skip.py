@@ -72,7 +72,6 @@ def run(config: Config, origin: Origin) -> None:
     """
     check_client(config)
     try:
-        _check_there(config, origin)
         _skip(config, origin, AdminClient(kafka_settings.common(config.kafka)))
     except KafkaException as error:
         raise NotSkipped(f"{origin}: not skipped: {error.args[0].str()}") from error
@@ -92,6 +91,7 @@ def _check_there(config: Config, origin: Origin) -> None:
 def _skip(config: Config, origin: Origin, admin: AdminClient) -> None:
     groups = [f"{config.kafka.group_id}.{lane}" for lane in LANES]
     _check_stopped(admin, groups)
+    _check_there(config, origin)
     behind = [found for group in groups if (found := _position(admin, group, origin)) is not None]
     if not behind:
         raise NotSkipped(
