@@ -16,6 +16,7 @@ from schemas.errors import AssayError, ConfigError, PluginError
 
 from .cli_dead_letters import dead_letters
 from .cli_options import DEFAULT_CONFIG, AsJson, ConfigPath
+from .cli_second_chances import backfill, retry
 
 # Plain help, no rich: importing it takes longer than everything else that `assay --help` does.
 app = typer.Typer(
@@ -250,6 +251,10 @@ def top(
         config,
         lambda loaded: command.run(loaded, window_s=window_s, once=once, as_lines=as_json),
     )
+
+
+app.command(short_help="Make failed and skipped evaluations again.")(retry)
+app.command(short_help="Evaluate what the spans topics hold of a time.")(backfill)
 
 
 @app.command(short_help="Write Prometheus alert rules for a config.")

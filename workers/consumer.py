@@ -23,6 +23,7 @@ from .commits import Commits
 from .membership import Membership, OpenConsumer
 from .offsets import Claim, Offsets, Partition
 from .starts import Starts
+from .topic_reader import POISON
 
 _POLL_S = 0.1
 _BATCH = 500
@@ -32,9 +33,6 @@ _OBSERVE_EVERY_S = 1.0
 _CLOSE_S = 5.0
 _BUFFER_ITEMS = 2_000
 _YIELD_EVERY = 64
-_POISON = frozenset(
-    {KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG, KafkaError.INVALID_MSG}  # noqa: SLF001
-)
 
 
 @dataclass(slots=True)
@@ -270,7 +268,7 @@ class LaneConsumer:
         error = message.error()
         if error is None:
             return None
-        if error.code() in _POISON:
+        if error.code() in POISON:
             return error.str()
         where = f"{message.topic()}[{message.partition()}]"
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001

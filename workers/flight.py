@@ -60,6 +60,11 @@ class Flight:
         self._tasks[task] = work
         task.add_done_callback(self._tasks.pop)
 
+    async def settle(self) -> None:
+        """Wait until nothing is in flight, however long that takes."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+
     async def drain(self, partitions: Sequence[Partition], *, at_once: bool = False) -> int:
         """Wait for these partitions' work, cut off what takes too long; how many evaluations.
 

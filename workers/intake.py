@@ -70,6 +70,7 @@ class Intake:
         group_attributes: `cost.group_by.attributes`.
         count: Gets what was seen in each record.
         emit: Where events go.
+        remembers: Spans, and calls, that it knows again when they come in another record.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Intake:
         group_attributes: tuple[str, ...],
         count: Callable[[Counted], None],
         emit: Emit,
+        remembers: int = _REMEMBERED,
     ) -> None:
         self._lane = lane
         self._router = router
@@ -104,8 +106,8 @@ class Intake:
             markers=conventions.MARKERS,
             usage_keys=conventions.USAGE_KEYS | frozenset(group_attributes),
         )
-        self.recent_spans = RecentSpans(_REMEMBERED)
-        self._recent_calls = RecentCalls(_REMEMBERED)
+        self.recent_spans = RecentSpans(remembers)
+        self._recent_calls = RecentCalls(remembers)
 
     def read(self, record: Record) -> Work:
         """Decode a record; what it asks for.

@@ -16,13 +16,12 @@ from schemas.errors import WorkerStopped
 from schemas.events import Emit, LateResultDropped
 from schemas.outcome import Outcome
 
-from .consumer import LaneConsumer
 from .dead_letters import DeadLetters
 from .engine import Engine
 from .flight import Flight, Work
 from .gate import Gate
-from .intake import Intake
 from .publisher import Publisher, outcome_message
+from .seams import Reader, Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,8 @@ class Pipeline:
     """The hops of one lane, in order. Delivery is at least once; records finish in any order."""
 
     lane: str
-    consumer: LaneConsumer
-    intake: Intake
+    consumer: Records
+    intake: Reader
     gate: Gate
     engine: Engine
     publisher: Publisher

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from schemas.outcome import Outcome, Source
+from schemas.outcome import Origin, Outcome, Source
 from schemas.tracestate import randomness
 from workers.explanation import AGAIN, Evaluation, RouteSaid, SpanSaid, hint
 from workers.router import Decision
@@ -123,6 +123,7 @@ def _evaluation_lines(each: Evaluation) -> Iterable[tuple[int, str]]:
         text += f" {score.label}" if score.label not in {None, "pass", "fail"} else ""
     sampling = outcome.sampling
     text += f", probability {sampling.probability:.4g}, routes {', '.join(sampling.routes)}"
+    text += "" if outcome.origin is Origin.LIVE else f", by a {outcome.origin}"
     yield 1, f"{text}, at {outcome.evaluated_at}"
     if outcome.detail:
         yield 2, outcome.detail

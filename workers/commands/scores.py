@@ -125,7 +125,7 @@ class Newest:
 
 def _table(shown: list[Outcome]) -> Table:
     table = Table(
-        "evaluated at", "service", "evaluator", "outcome", "value", "explanation", "trace"
+        "evaluated at", "service", "evaluator", "outcome", "value", "explanation", "trace", "origin"
     )
     for outcome in shown:
         score = outcome.score
@@ -137,5 +137,6 @@ def _table(shown: list[Outcome]) -> Table:
             "" if score is None else f"{score.value:.2f} {'pass' if score.passed else 'fail'}",
             cell(score.explanation if score else outcome.detail),
             cell(outcome.trace_id),
+            outcome.origin,
         )
     return table
