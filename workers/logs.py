@@ -67,6 +67,11 @@ class LogEvent(StrEnum):
     KAFKA_ERROR = "kafka_error"
     SPAN_REDELIVERED = "span_redelivered"
     LOOP_BLOCKED = "loop_blocked"
+    # traces
+    TRACE_CONCLUDED = "trace_concluded"
+    TRACE_EVICTED = "trace_evicted"
+    TRACE_SPLIT = "trace_split"
+    SPANS_LATE = "spans_late"
 
 
 class Redactor:

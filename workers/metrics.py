@@ -15,6 +15,7 @@ from .cost_metrics import CostMetrics
 from .judge_metrics import JudgeMetrics
 from .pipeline_metrics import PipelineMetrics
 from .score_metrics import ScoreMetrics, ScoreSeries
+from .trace_metrics import TraceMetrics
 from .usages import Call
 
 _EVALUATION_BUCKETS = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300)
@@ -42,6 +43,7 @@ class Metrics:
     Attributes:
         pipeline: What came in, what is in flight, what lags.
         judges: What judge clients tell.
+        traces: What waits to be whole.
 
     Raises:
         ConfigError: `cost.group_by.name` is a label that the metrics have already, or an
@@ -67,6 +69,7 @@ class Metrics:
             registry, lanes=lanes, routes=[route.name for route in config.routes], clock=clock
         )
         self.judges = JudgeMetrics(registry)
+        self.traces = TraceMetrics(registry, topics=config.kafka.spans)
         self._cost = CostMetrics(registry, config, overflow, clock)
         of_calls = config.metrics.max_label_sets // _CALLS_SHARE
         series = ScoreSeries(registry, clock)
