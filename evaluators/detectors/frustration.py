@@ -54,7 +54,7 @@ _COMPLAINT = (
     r"\bzum (?:zweiten|dritten|vierten|x-ten|hundertsten|letzten) mal\b",
     r"\b(?:nutzlos|unbrauchbar|zeitverschwendung|nervt|unverschämt)\b",
     r"\bce n'est (?:toujours )?pas ce que j(?:e|'ai)\b|\bvous ne (?:m'écoutez|comprenez|lisez) pas\b|\bje (?:vous )?l'ai déjà (?:dit|demandé)\b",
-    r"\b(?:eso )?no es lo que (?:te |le )?(?:pedí|pregunté|dije|quiero)\b|\bno me (?:estás |está )?(?:escucha|entiende)\w*\b|\bya (?:te|se|le|os) lo (?:he dicho|dije|pregunté)\b",
+    r"\b(?:eso )?no es lo que (?:te |le )?(?:pedí|pregunté|dije|quiero)|\bno me (?:estás |está )?(?:escucha|entiende)\w*\b|\bya (?:te|se|le|os) lo (?:he dicho|dije|pregunté)\b",
 )  # fmt: skip
 _GIVES_UP = (
     r"\b(?:forget (?:it|about it)|never ?mind,? i|i give up|i(?:'m| am) done (?:here|with (?:this|you))|i(?:'ll| will) (?:just )?(?:do it myself|go (?:elsewhere|somewhere else)|use (?:another|something else)))\b",
