@@ -98,7 +98,7 @@ def as_one_call(spans: Sequence[Span], root: Head) -> Span:
     """
     calls = [span for span in spans if span.kind is SpanKind.LLM and span.is_call]
     top = [span for span in spans if span.span_id == root.span_id]
-    around = [*top, *_outermost(spans)]
+    around = [*(top if root.parent_span_id is None else ()), *_outermost(spans)]
     known = [*top, *calls, *spans]
     asked = next((s for s in (*around, *calls) if any(m.content for m in s.messages_in)), None)
     said = next((s for s in reversed(around) if s.output_text), None)

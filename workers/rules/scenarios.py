@@ -493,7 +493,8 @@ def _pipeline(times: Times) -> Iterable[Story]:
     line = gauge(age, dict([label]), [(turn, 5), (rest, 600)])
     yield one("the oldest record is ten minutes old", label, line, "AssayWorkBehind")
     label = ("lane", "trace")
-    line = gauge(age, dict([label]), [(turn, 5), (rest, 1000)])
+    # More than other lanes may be, and less than any traces.max_age_s allows.
+    line = gauge(age, dict([label]), [(turn, 5), (rest, 301)])
     yield one("a trace is held until it is whole, which may take a while", label, line)
     for topic, text, offset, lag, firing in (
         ("stuck", "a partition has lag and does not advance", 0, 50, {"AssayWorkStuck"}),
