@@ -53,6 +53,7 @@ class TracePipeline:
         failures: list[BaseException] = []
         self.is_reading.set()
         concluding = asyncio.create_task(self.conclude(failures))
+        concluding.add_done_callback(lambda _: self.hops.consumer.stop())  # a lane is both halves
         try:
             async for record in self.hops.consumer:
                 await self.is_reading.wait()
