@@ -5,10 +5,13 @@ from typing import Any
 
 from support.samples import span
 
-from schemas.config import RouteConfig, TracesConfig
+from evaluators.contract import Settings
+from evaluators.judged.task_completion import TaskCompletion
+from schemas.config import EvaluatorConfig, RouteConfig, TracesConfig
 from schemas.events import Event
 from schemas.outcome import Source
 from schemas.span import Span
+from workers.configured import Configured
 from workers.offset_metadata import Beginning
 from workers.offsets import Offsets, Partition
 from workers.router import Router, Selected
@@ -18,6 +21,14 @@ from workers.whole_trace import Head
 
 P: Partition = ("spans", 0)
 START = 1_790_000_000_000_000_000
+EVALUATOR = Configured(
+    "task_completion",
+    EvaluatorConfig(),
+    TaskCompletion(Settings("task_completion", has_judge=True)),
+    None,
+    None,
+)
+EVALUATORS = {"task_completion": EVALUATOR}
 SELECTED = Selected("task_completion", ("agents",), 0.5, "redacted", None)
 
 

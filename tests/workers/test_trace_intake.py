@@ -6,16 +6,14 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as ProtoSpan
 from support.spans import llm_span, message, plain_span
+from support.waiting import EVALUATORS
 
-from evaluators.contract import Settings
-from evaluators.judged.task_completion import TaskCompletion
-from schemas.config import DeadLettersConfig, EvaluatorConfig, RouteConfig
+from schemas.config import DeadLettersConfig, RouteConfig
 from schemas.errors import WorkerStopped
 from schemas.events import Event
 from schemas.limits import Limits
 from schemas.otlp import Encoding
 from schemas.own import PREAMBLE, SCOPE
-from workers.configured import Configured
 from workers.consumer import Record
 from workers.dead_letters import Limit
 from workers.offset_metadata import Beginning
@@ -24,13 +22,6 @@ from workers.router import Router
 from workers.trace import Part
 from workers.trace_intake import TraceIntake, trace_id_of
 
-_WHOLE = Configured(
-    "task_completion",
-    EvaluatorConfig(),
-    TaskCompletion(Settings("task_completion", has_judge=True)),
-    None,
-    None,
-)
 TRACE = bytes(range(16))
 KEY = TRACE.hex().encode()
 
@@ -47,7 +38,7 @@ def _intake(known: frozenset[str] = frozenset(), **dead_letters: Any) -> TraceIn
     evaluators = {"evaluators": ["task_completion"]}
     return TraceIntake(
         router=Router([RouteConfig.model_validate(r | evaluators) for r in routes], _never),
-        evaluators={"task_completion": _WHOLE},
+        evaluators=EVALUATORS,
         limits=Limits(),
         encoding=Encoding.AUTO,
         limit=Limit(DeadLettersConfig.model_validate(dead_letters)),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.waiting import SELECTED, P, Waiting, call, trace_id
+from support.waiting import EVALUATORS, SELECTED, P, Waiting, call, trace_id
 
 from schemas.events import (
     SpanRedelivered,
@@ -69,7 +69,7 @@ def test_the_order_in_which_spans_come_is_no_matter() -> None:
     waiting.read(call(2))
     waiting.read(call(1))
     (trace,) = waiting.after(ROOT_GRACE_S)
-    (job,) = trace.jobs({"task_completion": object()})  # type: ignore[dict-item]
+    (job,) = trace.jobs(EVALUATORS)
     assert job.span.span_id == call(0).span_id
     assert job.whole is not None
     assert [span.span_id for span in job.whole.spans] == [call(n).span_id for n in range(3)]
@@ -83,8 +83,25 @@ def test_without_a_root_the_earliest_span_stands_for_the_trace() -> None:
     waiting.read(call(2))
     waiting.read(call(1))
     (trace,) = waiting.after(30)
-    (job,) = trace.jobs({"task_completion": object()})  # type: ignore[dict-item]
+    (job,) = trace.jobs(EVALUATORS)
     assert job.span.span_id == call(1).span_id
+
+
+def test_a_fragment_that_is_judged_alone_never_wins() -> None:
+    """It lacks the root, and has all the same the identity of the whole and a lower revision."""
+    jobs = []
+    for numbers in ((0, 1, 2), (2,)):  # before a crash, and what was not committed by then
+        waiting = Waiting(idle_s=30)
+        for number in numbers:
+            waiting.read(call(number, parent=None if number == 0 else call(0).span_id))
+        (trace,) = waiting.after(30)
+        jobs += trace.jobs(EVALUATORS)
+    whole, fragment = jobs
+    assert whole.span.span_id != fragment.span.span_id
+    assert whole.evaluation_id == fragment.evaluation_id
+    assert whole.whole is not None
+    assert fragment.whole is not None
+    assert whole.whole.revision > fragment.whole.revision
 
 
 def test_a_trace_that_never_ends_is_taken_as_it_is_at_its_maximum_age() -> None:
@@ -262,7 +279,7 @@ def test_one_call_that_two_libraries_traced_is_one_call_of_the_trace() -> None:
     waiting.read(call(1, response_id="chatcmpl-1", input_tokens=10))
     waiting.read(call(2, response_id="chatcmpl-1", input_tokens=10))
     (trace,) = waiting.after(30)
-    (job,) = trace.jobs({"task_completion": object()})  # type: ignore[dict-item]
+    (job,) = trace.jobs(EVALUATORS)
     assert job.whole is not None
     assert len(job.whole.spans) == 1
     assert job.whole.revision == 2
