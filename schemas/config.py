@@ -88,7 +88,7 @@ class KafkaConfig(_Section):
     bootstrap_servers: Text
     """Brokers to start from, `host:port`, separated by commas."""
     group_id: Text = "assay"
-    """Consumer group; each lane adds its name: `.code`, `.judge`."""
+    """Consumer group; each lane adds its name: `.code`, `.judge`, `.trace`."""
     spans: Annotated[tuple[Topic, ...], Field(min_length=1), AfterValidator(_distinct)]
     """Topics that hold OTLP trace exports."""
     encoding: Literal["auto", "otlp_proto", "otlp_json"] = "auto"
@@ -241,6 +241,19 @@ class CostConfig(_Section):
     """Cost in US dollars of a call whose bounded cost score is one half."""
 
 
+class TracesConfig(_Section):
+    """When a trace is taken to be whole, and how much may wait for that; per worker."""
+
+    idle_s: Seconds = 30.0
+    """Seconds without a new span after which a trace counts as whole."""
+    max_age_s: Seconds = 900.0
+    """Seconds after which a trace is evaluated as it is, although spans still come."""
+    max_bytes: Count = 268435456
+    """Bytes of the records of waiting traces; beyond, the oldest are `skipped(trace_evicted)`."""
+    max_count: Count = 50000
+    """Traces that wait; beyond, the oldest are `skipped(trace_evicted)`."""
+
+
 class LimitsConfig(_Section):
     """Bounds on what a worker takes in; in flight is per lane and worker."""
 
@@ -346,6 +359,8 @@ class Config(_Section):
     """Which spans are evaluated, how many of them, and by whom."""
     cost: CostConfig = CostConfig()
     """How the cost of the observed calls is counted."""
+    traces: TracesConfig = TracesConfig()
+    """When a trace is taken to be whole, and how much may wait for that."""
     limits: LimitsConfig = LimitsConfig()
     """Bounds on what a worker takes in."""
     dead_letters: DeadLettersConfig = DeadLettersConfig()

@@ -21,7 +21,6 @@ from .yaml_file import Document, Location, dotted, read_text, read_yaml
 
 _NOT_BUILT = (
     ("budgets",),
-    ("traces",),
     ("kafka", "leases"),
     ("evaluators", "*", "verify"),
     ("evaluators", "*", "jury"),

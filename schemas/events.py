@@ -192,6 +192,36 @@ class SpanRedelivered:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceConcluded:
+    """A trace waits no more: it is evaluated, or let go where no route selects it."""
+
+    why: str
+    """`root`, `idle` or `max_age`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEvicted:
+    """A trace was concluded early, unevaluated, for lack of room."""
+
+    bound: str
+    """`max_count`, `max_bytes`, `records` or `metadata`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSplit:
+    """A record's key is not the id of the trace in it, so no worker sees the whole trace."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpansLate:
+    """Spans came after their trace was concluded; they evaluate nothing."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class LoopBlocked:
     """The event loop stood still; something in it blocks."""
 
@@ -226,6 +256,10 @@ Event = (
     | CommitFailed
     | KafkaError
     | SpanRedelivered
+    | TraceConcluded
+    | TraceEvicted
+    | TraceSplit
+    | SpansLate
     | LoopBlocked
     | OutcomesExported
 )

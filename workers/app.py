@@ -285,6 +285,10 @@ class Worker:
                 self._metrics.pipeline.set_in_flight(
                     lane.name, lane.gate.items, lane.gate.size_bytes
                 )
+                if lane.traces is not None:
+                    self._metrics.traces.set_waiting(
+                        lane.traces.waiting, lane.traces.size_bytes, lane.traces.oldest_s
+                    )
                 self._metrics.pipeline.set_oldest_unfinished(
                     lane.name, lane.offsets.oldest_timestamp_s()
                 )

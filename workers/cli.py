@@ -42,6 +42,7 @@ class LaneName(StrEnum):
 
     CODE = "code"
     JUDGE = "judge"
+    TRACE = "trace"
 
 
 @app.command(short_help="See spans being judged and a regression noticed.")

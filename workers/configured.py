@@ -17,8 +17,9 @@ from schemas.outcome import EvaluatorKind, EvaluatorRef
 
 CODE = "code"
 JUDGE = "judge"
-LANES = (CODE, JUDGE)
-"""What can hold up an evaluator differs: code is never held up, a judge is by its endpoint."""
+TRACE = "trace"
+LANES = (CODE, JUDGE, TRACE)
+"""What can hold up an evaluator differs: nothing, a judge's endpoint, the time a trace takes."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Configured:
     @property
     def lane(self) -> str:
         """The lane that it runs in."""
+        if self.evaluator.scope is Scope.TRACE:
+            return TRACE
         return CODE if self.judge is None else JUDGE
 
     @cached_property
@@ -116,12 +119,6 @@ def _one(
             rubric_path=settings.rubric,
         )
     )
-    if evaluator.scope is not Scope.SPAN:
-        raise ConfigError(
-            f'evaluator "{name}": scope {evaluator.scope} is not built in this version; '
-            "only evaluators of scope span can be used",
-            key=key,
-        )
     judge = settings.judge
     if evaluator.judge_use is JudgeUse.NEVER and judge is not None:
         raise ConfigError(

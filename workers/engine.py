@@ -37,6 +37,7 @@ from schemas.span import Span
 from .answers import fault_of
 from .configured import Configured
 from .router import Selected
+from .whole_trace import Whole
 
 _CANCEL_GRACE_S = 1.0
 _EXPLANATION_CHARS = 2_000
@@ -47,7 +48,8 @@ _ID_CHARS = 256
 class Job:
     """One evaluation to be made: a span, an evaluator, and how both came together.
 
-    `duplicate` is the detail of `skipped(duplicate)`, where the call is evaluated elsewhere.
+    `duplicate` is the detail of `skipped(duplicate)`, where the call is evaluated elsewhere. With
+    `whole` it is that of a trace, and `span` is the trace as one call.
     """
 
     span: Span
@@ -56,6 +58,18 @@ class Job:
     source: Source
     context: tuple[str, ...] = ()
     duplicate: str | None = None
+    whole: Whole | None = None
+
+    @property
+    def evaluation_id(self) -> str:
+        """The deterministic id of its outcome.
+
+        That of a trace does not name a span: a fragment may lack the root, and is all the same
+        another try at the same evaluation.
+        """
+        span_id = self.span.span_id if self.whole is None else ""
+        ref = self.evaluator.ref(self.selected.content)
+        return evaluation_id(self.span.trace_id, span_id, ref)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +183,9 @@ class Engine:
         """What can be said without asking the evaluator."""
         if job.duplicate is not None:
             return _Conclusion(reason=Reason.DUPLICATE, detail=job.duplicate)
+        if job.whole is not None and job.whole.cut is not None:
+            reason, detail = job.whole.cut
+            return _Conclusion(reason=reason, detail=detail)
         limit = job.selected.max_age_s
         age_s = self._now() - job.span.end_unix_nano / 1e9
         if limit is not None and age_s > limit:
@@ -182,7 +199,7 @@ class Engine:
             span=job.span,
             context=job.context,
             judge=self._judge(job, record, watch, meter),
-            spans=(job.span,),
+            spans=(job.span,) if job.whole is None else job.whole.spans,
         )
         task = asyncio.create_task(_guarded(job.evaluator, subject))
         try:
@@ -244,7 +261,7 @@ class Engine:
         if config is not None and record is not None and record.attempts:
             asked = record.to_record(config.model)
         return Outcome(
-            evaluation_id=evaluation_id(span.trace_id, span.span_id, ref),
+            evaluation_id=job.evaluation_id,
             outcome=Status.SCORED if conclusion.reason is None else conclusion.reason.status,
             reason=conclusion.reason,
             detail=None if conclusion.detail is None else conclusion.detail[:_EXPLANATION_CHARS],
@@ -257,7 +274,7 @@ class Engine:
             judge=asked,
             sampling=Sampling(job.selected.routes, job.selected.probability),
             subject=self._subject(span),
-            sources=(job.source,),
+            sources=(job.source,) if job.whole is None else job.whole.sources,
             origin=self._origin,
             flags=Flags(
                 truncated=span.truncated or (score is not None and score.truncated),
@@ -268,6 +285,7 @@ class Engine:
                 timespec="milliseconds"
             ),
             evaluation_s=None if seconds is None else round(seconds, 6),
+            revision=1 if job.whole is None else job.whole.revision,
         )
 
     def _subject(self, span: Span) -> SubjectRecord:
@@ -352,7 +370,7 @@ def _missing(job: Job) -> _Conclusion | None:
         Need.SYSTEM_PROMPT: any(m.role == "system" and m.content for m in span.messages_in),
         Need.REFERENCE: False,
         Need.TOOLS: bool(span.tool_calls),
-        Need.SESSION: span.session_id is not None and len(span.messages_in) > 1,
+        Need.SESSION: sum(m.role == "user" and bool(m.content) for m in span.messages_in) > 1,
     }
     for need in sorted(needs & has.keys()):
         if not has[need]:

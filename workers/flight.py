@@ -3,18 +3,54 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from .consumer import Record
 from .dead_letters import DeadLetter
 from .engine import Job, Meter
 from .offsets import Partition
 
 
+class Right(Protocol):
+    """The right to commit: of a record, or of all records of a trace."""
+
+    @property
+    def partition(self) -> Partition:
+        """Of what may be committed."""
+        ...
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the partition was taken away since."""
+        ...
+
+    def may_start(self) -> bool:
+        """Whether work may begin now."""
+        ...
+
+    def release(self) -> object:
+        """Say that it is done."""
+        ...
+
+
+class Carried(Protocol):
+    """What is carried to a committed offset: a record, or a trace."""
+
+    @property
+    def claim(self) -> Right:
+        """What must be released for it."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that it keeps in memory."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Work:
-    """One record and all that hangs on it."""
+    """One record, or one trace, and all that hangs on it."""
 
-    record: Record
+    record: Carried
     jobs: list[Job] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     meter: Meter = field(default_factory=Meter)

@@ -18,7 +18,7 @@ from schemas.own import SCOPE, is_own
 from schemas.reasons import DeadLetterReason
 from schemas.span import RawSpan, Span, SpanKind, Usage
 
-from .configured import Configured
+from .configured import TRACE, Configured
 from .consumer import Record
 from .dead_letters import DeadLetter, Limit
 from .duplicates import RecentCalls, RecentSpans
@@ -118,7 +118,7 @@ class Intake:
         work = Work(record)
         where = f"{record.topic}[{record.partition}]@{record.offset}"
         try:
-            decoded = self._decode(record)
+            decoded = decode_record(record, self._encoding, self._limits, self._plan)
         except Undecodable as error:
             self._count(Counted(self._lane))
             self._limit.count(readable=False, what=f"{where}: {error}")
@@ -142,11 +142,6 @@ class Intake:
         )
         self._count(self._counted(decoded, spans, work.jobs))
         return work
-
-    def _decode(self, record: Record) -> Decoded:
-        if record.problem is not None:
-            raise Undecodable(DeadLetterReason.BAD_COMPRESSION, record.problem)
-        return decode(record.value or b"", self._encoding, self._limits, self._plan)
 
     def _is_new(self, span: Span, source: Source) -> bool:
         """Whether this span was not delivered before, in another record."""
@@ -193,6 +188,17 @@ class Intake:
         return calls
 
 
+def decode_record(record: Record, encoding: Encoding, limits: Limits, plan: Plan) -> Decoded:
+    """Decode a record's bytes.
+
+    Raises:
+        Undecodable: They, or the compression around them, cannot be read.
+    """
+    if record.problem is not None:
+        raise Undecodable(DeadLetterReason.BAD_COMPRESSION, record.problem)
+    return decode(record.value or b"", encoding, limits, plan)
+
+
 def read_spans(decoded: Decoded) -> list[Span]:
     """Normalise what was kept; our own spans (scores, and a judge's calls) are left out."""
     spans = [conventions.normalise(raw) for raw in decoded.spans]
@@ -214,14 +220,19 @@ def plan_jobs(
         spans: The message's spans, duplicates marked.
         source: Where the message stands.
         router: Decides which evaluators a span gets.
-        evaluators: Those to plan for; what a route gives to others is left out.
+        evaluators: Those to plan for; what a route gives to others, and those that look at whole
+            traces, is left out.
         recent_calls: Knows calls of earlier messages again.
         is_new: Asked once for a span that some evaluator gets; False: it is left out.
     """
     jobs: list[Job] = []
     planned: set[tuple[str, str]] = set()
     for span in spans:
-        selected = [each for each in router.select(span) if each.evaluator in evaluators]
+        selected = [
+            each
+            for each in router.select(span)
+            if each.evaluator in evaluators and evaluators[each.evaluator].lane != TRACE
+        ]
         key = (span.trace_id, span.span_id)
         if not selected or key in planned or not is_new(span):
             continue

@@ -70,6 +70,11 @@ class LogEvent(StrEnum):
     # outputs besides the scores topic
     OUTPUT_SENT = "output_sent"
     OUTPUT_FAILED = "output_failed"
+    # traces
+    TRACE_CONCLUDED = "trace_concluded"
+    TRACE_EVICTED = "trace_evicted"
+    TRACE_SPLIT = "trace_split"
+    SPANS_LATE = "spans_late"
 
 
 class Redactor:

@@ -16,6 +16,7 @@ from .judge_metrics import JudgeMetrics
 from .output_metrics import OutputMetrics
 from .pipeline_metrics import PipelineMetrics
 from .score_metrics import ScoreMetrics, ScoreSeries
+from .trace_metrics import TraceMetrics
 from .usages import Call
 
 _EVALUATION_BUCKETS = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300)
@@ -44,6 +45,7 @@ class Metrics:
         pipeline: What came in, what is in flight, what lags.
         judges: What judge clients tell.
         outputs: What outputs besides the scores topic tell.
+        traces: What waits to be whole.
 
     Raises:
         ConfigError: `cost.group_by.name` is a label that the metrics have already, or an
@@ -70,6 +72,7 @@ class Metrics:
         )
         self.judges = JudgeMetrics(registry)
         self.outputs = OutputMetrics(registry)
+        self.traces = TraceMetrics(registry, topics=config.kafka.spans)
         self._cost = CostMetrics(registry, config, overflow, clock)
         of_calls = config.metrics.max_label_sets // _CALLS_SHARE
         series = ScoreSeries(registry, clock)

@@ -61,15 +61,19 @@ class Pipeline:
             if not work.items:
                 record.claim.release()
                 continue
-            await self.gate.enter(work.items, work.size_bytes)
-            if not record.claim.may_start():
-                self.gate.leave(work.items, work.size_bytes)
-                continue
-            task = asyncio.create_task(self.settle(work))
-            self.flight.add(task, work)
-            task.add_done_callback(partial(self.leave, work, failures))  # also if it never started
+            await self.start(work, failures)
         if failures:
             raise failures[0]
+
+    async def start(self, work: Work, failures: list[BaseException]) -> None:
+        """Wait for room, then let the work begin, unless its partition has left meanwhile."""
+        await self.gate.enter(work.items, work.size_bytes)
+        if not work.record.claim.may_start():
+            self.gate.leave(work.items, work.size_bytes)
+            return
+        task = asyncio.create_task(self.settle(work))
+        self.flight.add(task, work)
+        task.add_done_callback(partial(self.leave, work, failures))  # also if it never started
 
     async def settle(self, work: Work) -> None:
         """Conclude one record: all its outcomes together, then its claim."""

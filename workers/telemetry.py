@@ -29,7 +29,11 @@ from schemas.events import (
     PartitionsRevoked,
     RouteFailed,
     SpanRedelivered,
+    SpansLate,
     StructuredModeChanged,
+    TraceConcluded,
+    TraceEvicted,
+    TraceSplit,
 )
 
 from .logs import LogEvent
@@ -92,6 +96,8 @@ class Telemetry:
                 self._kafka(event)
             case OutcomesExported():
                 self._output(event)
+            case TraceConcluded() | TraceEvicted() | TraceSplit() | SpansLate():
+                self._traces(event)
             case _:
                 assert_never(event)
 
@@ -259,6 +265,29 @@ class Telemetry:
                 outcomes=event.count,
                 error=event.error,
             )
+
+    def _traces(self, event: TraceConcluded | TraceEvicted | TraceSplit | SpansLate) -> None:
+        traces = self._metrics.traces
+        match event:
+            case TraceConcluded():
+                traces.concluded.labels(event.why).inc()
+                self._log("debug", LogEvent.TRACE_CONCLUDED, why=event.why)
+            case TraceEvicted():
+                traces.evicted.labels(event.bound).inc()
+                self._log_once("warning", LogEvent.TRACE_EVICTED, bound=event.bound)
+            case TraceSplit():
+                traces.split.labels(event.topic).inc()
+                self._log_once(
+                    "warning",
+                    LogEvent.TRACE_SPLIT,
+                    topic=event.topic,
+                    remedy="key the topic by trace id (collector: partition_traces_by_id: true)",
+                )
+            case SpansLate():
+                traces.late_spans.inc(event.count)
+                self._log("debug", LogEvent.SPANS_LATE, count=event.count)
+            case _:
+                assert_never(event)
 
     def _log_once(
         self, level: str, name: LogEvent, *, key: Hashable | None = None, **fields: Any

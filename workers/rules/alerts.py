@@ -142,7 +142,7 @@ def groups(config: Config) -> list[Group]:
             "30s",
             "What is worth somebody's time. Sections of the same names in the runbook say what to\n"
             "do.",
-            [_alert(name, entry, config) for name, entry in _template().items()],
+            [_alert(name, entry, config) for name, entry in _template(config).items()],
         ),
     ]
 
@@ -162,19 +162,20 @@ def _policy(config: Config) -> list[Rule]:
     return [*rules, Rule(POLICY, everyone_else, {"severity": "page"})]
 
 
-def _template() -> dict[str, dict[str, Any]]:
+def _template(config: Config) -> dict[str, dict[str, Any]]:
     text = (files("workers") / "templates" / "alerts.yaml").read_text("utf-8")
-    alerts: dict[str, dict[str, Any]] = yaml.safe_load(_filled(text))
+    alerts: dict[str, dict[str, Any]] = yaml.safe_load(_filled(text, config))
     return alerts
 
 
-def _filled(text: str) -> str:
+def _filled(text: str, config: Config) -> str:
     words = {
         "page_drop": f"{signals.PAGE_DROP:g}",
         "ticket_drop": f"{signals.TICKET_DROP:g}",
         "version_drop": f"{signals.VERSION_DROP:g}",
         "score_labels": LABELS["evaluator"],
         "policy": POLICY,
+        "trace_max_age_s": f"{config.traces.max_age_s:g}",
     }
     for word, value in words.items():
         text = text.replace(f"<<{word}>>", value)

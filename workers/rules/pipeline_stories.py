@@ -145,6 +145,12 @@ def _partitions(times: Times) -> Iterable[Story]:
     yield Story(
         "a trace is held until it is whole, which may take a while",
         ("lane", "trace"),
+        # More than other lanes may be, and less than any traces.max_age_s allows.
+        [gauge(age, {"lane": "trace"}, [(turn, 5), (rest, 301)])],
+    )
+    yield Story(
+        "a trace is held until it is whole, which may take a while",
+        ("lane", "trace"),
         [gauge(age, {"lane": "trace"}, [(turn, 5), (rest, 1000)])],
         near=behind,
     )

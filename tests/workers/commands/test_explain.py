@@ -18,7 +18,7 @@ from support.spans import llm_span, message, plain_span, produce, traces
 from support.workers import DEAD, SCORES, SPANS, config_yaml, count_topic, until, worker_process
 
 from evaluators.judge.client import JudgeClient
-from schemas.config import Config
+from schemas.config import Config, JudgeConfig
 from schemas.errors import ConfigError
 from schemas.events import Event
 from schemas.limits import Limits
@@ -59,6 +59,12 @@ class Scene:
             config["routes"] = list(routes)
         self.config = Config.model_validate(config)
         (self._folder / "assay.yaml").write_text(yaml.safe_dump(config))
+
+    def judged_by(self, url: str, evaluator: str) -> None:
+        """Write a config with a judge and one evaluator that asks it."""
+        text = config_yaml(self.servers, judge_url=url, evaluators=[evaluator])
+        self.config = Config.model_validate(yaml.safe_load(text))
+        (self._folder / "assay.yaml").write_text(text)
 
     def put(
         self,
@@ -120,14 +126,20 @@ class Scene:
 
 
 async def _outcomes(config: Config, records: Sequence[tuple[bytes, Source]]) -> list[Outcome]:
-    evaluators = build(config, _no_judge)
+    judges: list[JudgeClient] = []
+
+    def open_judge(name: str, judge: JudgeConfig) -> JudgeClient:
+        judges.append(JudgeClient(name, judge, emit=_ignore, hold=False, wait_s=0.1))
+        return judges[-1]
+
+    evaluators = build(config, open_judge)
     exports = [offline.read_export(value, source, Limits()) for value, source in records]
     todo = offline.jobs(exports, config, evaluators, _ignore)
-    return await offline.evaluate(todo, config, _ignore, lambda _: None)
-
-
-def _no_judge(name: str, _: object) -> JudgeClient:
-    raise AssertionError(name)
+    try:
+        return await offline.evaluate(todo, config, _ignore, lambda _: None)
+    finally:
+        for judge in judges:
+            await judge.aclose()
 
 
 def _ignore(_: Event) -> None:
@@ -388,6 +400,26 @@ def test_an_outcome_of_another_config_is_marked(scene: Scene) -> None:
     scene.routes({"name": "all", "when": "true", "evaluators": ["pii"]})
     notes = {each["evaluator"]: each["note"] for each in _only(scene.explain())["evaluations"]}
     assert notes == {"pii": None, "secrets": "today's config does not ask for it"}
+
+
+def test_a_trace_evaluator_is_told_at_the_root(scene: Scene) -> None:
+    """It waits while any record of the trace is unfinished; its outcome stands at the root too."""
+    scene.judged_by("http://127.0.0.1:9/v1", "task_completion")
+    root = plain_span("POST /run", trace_id=TRACE)
+    first = scene.put(llm_span(trace_id=TRACE, parent_span_id=root.span_id))
+    source = first[1]
+    last = scene.put(root)
+    scene.commit("trace", source, source.offset + 1)
+    found = {span["span_id"]: span["evaluations"] for span in scene.explain()["spans"]}
+    (waiting,) = found.pop(root.span_id.hex())
+    assert waiting["evaluator"] == "task_completion"
+    where = f"{SPANS}[{source.partition}]@{source.offset + 1}"
+    assert f"the trace lane stands at {where}; it holds the trace until" in waiting["note"]
+    assert list(found.values()) == [[]]
+    (outcome,) = scene.judge(first, last)
+    assert outcome.revision == 2
+    (told,) = next(s["evaluations"] for s in scene.explain()["spans"] if s["evaluations"])
+    assert (told["outcome"]["span_id"], told["note"]) == (root.span_id.hex(), None)
 
 
 def test_outcomes_outlive_their_spans(scene: Scene) -> None:
