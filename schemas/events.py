@@ -88,6 +88,30 @@ class EvaluationAbandoned:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskLeft:
+    """A task that an evaluation started, or its own, still runs although the evaluation is over."""
+
+    evaluator: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLeftEnded:
+    """A task that was left behind has ended after all."""
+
+    evaluator: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnded:
+    """A process of an isolated evaluator was killed, died, or was replaced."""
+
+    evaluator: str
+    why: str
+    is_fault: bool
+    """False where it had done its share of evaluations."""
+
+
+@dataclass(frozen=True, slots=True)
 class RouteFailed:
     """A `when` could not be computed on a span; the span does not match that route."""
 
@@ -168,9 +192,23 @@ class SpanRedelivered:
 
 @dataclass(frozen=True, slots=True)
 class LoopBlocked:
-    """The event loop stood still; something in it blocks."""
+    """The event loop stands still; something in it blocks."""
 
     seconds: float
+    """For how long until now."""
+    evaluator: str | None
+    """Whose code stands on the loop's stack; None: no evaluator's."""
+    stack: tuple[str, ...]
+    """Where the loop's thread is, the innermost call last: file, line and function, no values."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopFreed:
+    """The event loop moves again."""
+
+    seconds: float
+    """For how long it stood still in all."""
+    evaluator: str | None
 
 
 Event = (
@@ -181,6 +219,9 @@ Event = (
     | StructuredModeChanged
     | EvaluatorRaised
     | EvaluationAbandoned
+    | TaskLeft
+    | TaskLeftEnded
+    | ProcessEnded
     | RouteFailed
     | DeadLettered
     | PartitionsAssigned
@@ -191,7 +232,8 @@ Event = (
     | KafkaError
     | SpanRedelivered
     | LoopBlocked
+    | LoopFreed
 )
 
 Emit = Callable[[Event], None]
-"""Called from the event loop's thread or the poll thread; never blocks, never raises."""
+"""Called from the event loop's thread, a poll thread or the watchdog's; never blocks or raises."""

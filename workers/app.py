@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from evaluators.judge.client import Endpoints, JudgeClient
 from schemas.config import Config, JudgeConfig
 from schemas.errors import AssayError, ConfigError
-from schemas.events import Event, LoopBlocked
+from schemas.events import Event
 
 from . import kafka_settings
 from .configured import Configured, build
@@ -29,10 +29,12 @@ from .metrics import Metrics
 from .offsets import Partition
 from .publisher import Publisher
 from .telemetry import Telemetry
+from .threads import Threads
+from .wall import watch_tasks
+from .watchdog import Watchdog
 
 _BROKER_WAIT_S = 30.0
 _TICK_S = 0.5
-_BLOCKED_S = 5.0
 _STOP_MARGIN_S = 15.0
 _LEAVE_S = 5.0
 _ASK_S = 1.0
@@ -143,6 +145,9 @@ class Worker:
         names = tuple(self._wanted_lanes or lanes_of(evaluators))
         self._metrics = Metrics(registry, config, lanes=names)
         self._telemetry = Telemetry(self._metrics, self._log)
+        self._watchdog = Watchdog(self._health, self._emit)
+        watch_tasks(self._loop)
+        self._loop.set_default_executor(Threads())
         for judge in self._judges:
             self._metrics.judges.start(judge.label)
         server = serve(config.metrics.host, config.metrics.port, registry, self._health)
@@ -165,6 +170,7 @@ class Worker:
         self._lanes = [self._lane(name, evaluators, publisher) for name in names]
         for lane in self._lanes:
             self._health.set_ready(f"lane {lane.name}", False, "has not joined its group yet")
+        self._watchdog.start()
         ticker = asyncio.create_task(self._tick())
         tasks = [asyncio.create_task(lane.run()) for lane in self._lanes]
         try:
@@ -173,6 +179,7 @@ class Worker:
             self.stop()  # where one has failed the others drain; cancelled, they would repeat work
             await asyncio.wait(tasks)
             ticker.cancel()
+            self._watchdog.close()
             # All that was acknowledged is committed. What is not belongs to records that the next
             # owner publishes: sent now, it would come twice.
             publisher.close(0)
@@ -207,6 +214,7 @@ class Worker:
 
     def _emit(self, event: Event) -> None:
         self._telemetry(event)
+        self._watchdog.note(event)
 
     def _count(self, counted: Counted) -> None:
         pipeline = self._metrics.pipeline
@@ -267,7 +275,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._metrics.load_prices)
         while True:
-            self._health.beat("loop")
+            self._watchdog.beat()
             for lane in self._lanes:
                 self._metrics.pipeline.set_in_flight(
                     lane.name, lane.gate.items, lane.gate.size_bytes
@@ -277,6 +285,4 @@ class Worker:
                 )
             due = loop.time() + _TICK_S
             await asyncio.sleep(_TICK_S)
-            late_s = loop.time() - due
-            if late_s > _BLOCKED_S:
-                self._emit(LoopBlocked(late_s))
+            self._metrics.pipeline.loop_lag.set(loop.time() - due)

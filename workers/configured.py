@@ -44,6 +44,11 @@ class Configured:
         """The lane that it runs in."""
         return CODE if self.judge is None else JUDGE
 
+    @property
+    def deadline_s(self) -> float:
+        """Seconds that its own code may take where the engine has to see to it."""
+        return self.evaluator.deadline_s
+
     @cached_property
     def kind(self) -> EvaluatorKind:
         """What it is with the judge that it was given, or not."""

@@ -14,6 +14,7 @@ from .call_scores import CallScores
 from .cost_metrics import CostMetrics
 from .judge_metrics import JudgeMetrics
 from .pipeline_metrics import PipelineMetrics
+from .plugin_metrics import PluginMetrics
 from .score_metrics import ScoreMetrics, ScoreSeries
 from .usages import Call
 
@@ -42,6 +43,7 @@ class Metrics:
     Attributes:
         pipeline: What came in, what is in flight, what lags.
         judges: What judge clients tell.
+        plugins: What evaluators did that they must not.
 
     Raises:
         ConfigError: `cost.group_by.name` is a label that the metrics have already, or an
@@ -98,18 +100,7 @@ class Metrics:
             buckets=_EVALUATION_BUCKETS,
             registry=registry,
         )
-        self.evaluator_errors = Counter(
-            "assay_evaluator_errors",
-            "Evaluations in which the evaluator raised, hung or returned no score.",
-            ("evaluator",),
-            registry=registry,
-        )
-        self.evaluations_abandoned = Counter(
-            "assay_evaluations_abandoned",
-            "Evaluations that did not end when they were cancelled and were left behind.",
-            ("evaluator",),
-            registry=registry,
-        )
+        self.plugins = PluginMetrics(registry, evaluators)
         self._start_series(evaluators)
         build = Gauge(
             "assay_build_info", "The version that runs; always 1.", ("version",), registry=registry
@@ -154,5 +145,3 @@ class Metrics:
             for reason in Reason:
                 self._outcomes.labels(evaluator, reason.status.value, reason.value)
             self._evaluation.labels(evaluator)
-            self.evaluator_errors.labels(evaluator)
-            self.evaluations_abandoned.labels(evaluator)
