@@ -141,7 +141,7 @@ class Worker:
     async def _run(self) -> None:
         config = self._config
         registry = CollectorRegistry()
-        evaluators = build(config, self._open_judge)
+        evaluators = build(config, self._open_judge, self._emit)
         names = tuple(self._wanted_lanes or lanes_of(evaluators))
         self._metrics = Metrics(registry, config, lanes=names)
         self._telemetry = Telemetry(self._metrics, self._log)
@@ -157,6 +157,8 @@ class Worker:
             if not self._is_stopping:
                 await self._run_lanes(names, evaluators)
         finally:
+            for evaluator in evaluators.values():
+                await evaluator.aclose()
             for judge in self._judges:
                 await judge.aclose()
             server.close()

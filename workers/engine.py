@@ -37,7 +37,7 @@ from .answers import fault_of
 from .configured import Configured
 from .router import Selected
 from .stopwatch import Stopwatch, TimedJudge
-from .wall import Evaluation, guarded, place_of
+from .wall import Evaluation, guarded
 
 _CANCEL_GRACE_S = 1.0
 _EXPLANATION_CHARS = 2_000
@@ -181,10 +181,10 @@ class Engine:
         meter.evaluations.append((deadline, record))
         return TimedJudge(BoundJudge(judge, deadline, record, policy), watch)
 
-    def _judged(self, job: Job, result: object) -> _Conclusion:  # noqa: PLR0911  one for each case
+    def _judged(self, job: Job, result: object) -> _Conclusion:
         fault = fault_of(result)
         if fault is not None:
-            return self._raised(job, f"returned {fault}")
+            return self._raised(job, fault)
         match result:
             case Score():
                 return _Conclusion(score=result)
@@ -196,10 +196,8 @@ class Engine:
                 return _Conclusion(reason=Reason.MISSING_INPUT, detail=redact(detail))
             case JudgeFailure(reason=reason, detail=detail):
                 return _Conclusion(reason=reason, detail=redact(detail))
-            case BaseException():
-                return self._raised(job, place_of(result))
             case _:
-                return self._raised(job, f"returned {type(result).__name__}, not Score or Skip")
+                raise AssertionError(f"{type(result).__name__} passed as an answer")
 
     def _raised(self, job: Job, error: str) -> _Conclusion:
         self._emit(EvaluatorRaised(job.evaluator.name, error))

@@ -43,14 +43,14 @@ class Stopwatch:
                 self._since = time.monotonic()
                 self._went_on.set()
 
-    async def until_done(self, task: asyncio.Task[Any]) -> bool:
+    async def until_done(self, task: asyncio.Future[Any]) -> bool:
         """Wait for a task within the time that is left; True when it ended."""
         while not task.done():
             left_s = self.left_s
             if left_s is None:
                 went_on = asyncio.create_task(self._went_on.wait())
                 try:
-                    await asyncio.wait({task, went_on}, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait((task, went_on), return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     went_on.cancel()
                 continue

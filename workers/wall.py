@@ -19,6 +19,18 @@ class PluginExit(AssayError):  # noqa: N818  named for what the plugin wanted
     """A task that a plugin started wanted to end the process."""
 
 
+class EvaluatorFault(AssayError):  # noqa: N818  named for what the outcome says
+    """An evaluator did what costs it its outcome, found out by us rather than raised by it.
+
+    Attributes:
+        detail: One sentence for the outcome's `detail`; no judged text.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
 @dataclass(slots=True, eq=False)
 class Evaluation:
     """One call of an evaluator, known to everything that runs on its behalf.
