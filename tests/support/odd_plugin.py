@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-_CODE = '''
+_CODE = """
 import asyncio, ctypes, os, subprocess, sys, threading, time
 from evaluators import (
     EvaluatorKind, Item, JudgeFailure, JudgeUse, Question, Reason, Scope, Score, Skip
@@ -112,7 +112,7 @@ class Odd:
     async def starts(self, subject, argument):
         child = subprocess.Popen(["sleep", "3600"])
         return Score(1.0, items={"pid": os.getpid(), "child": child.pid})
-'''
+"""
 
 
 def install(folder: Path) -> None:

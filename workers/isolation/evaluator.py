@@ -14,7 +14,7 @@ from .program import describe
 from .verdicts import Verdicts
 
 _MAX_UNBEGUN = 3
-"""So often a process may end before an evaluation takes its first step in it."""
+"""So often a process may end before any evaluation takes its first step in it."""
 
 
 class IsolatedEvaluator:
@@ -68,8 +68,8 @@ class IsolatedEvaluator:
                     async with self._pool.process(alone=alone) as process:
                         return await process.evaluate(subject, verdicts)
                 except ProcessDied as died:
-                    unbegun += not died.had_begun
-                    if died.was_alone or unbegun >= _MAX_UNBEGUN:
+                    unbegun += not died.begun
+                    if (died.had_begun and died.begun == 1) or unbegun >= _MAX_UNBEGUN:
                         raise EvaluatorFault(died.why) from died
                     alone = died.had_begun
                     verdicts.rewind()

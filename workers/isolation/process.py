@@ -50,14 +50,14 @@ class ProcessDied(AssayError):  # noqa: N818  named for what happened
     Attributes:
         why: How it ended.
         had_begun: Whether this evaluation had taken its first step, so that it may be the cause.
-        was_alone: Whether no other had: then it is the cause.
+        begun: How many had: where this one alone had, it is the cause.
     """
 
-    def __init__(self, why: str, *, had_begun: bool, was_alone: bool) -> None:
+    def __init__(self, why: str, *, had_begun: bool, begun: int) -> None:
         super().__init__(why)
         self.why = why
         self.had_begun = had_begun
-        self.was_alone = was_alone
+        self.begun = begun
 
 
 @dataclass(slots=True, eq=False)
@@ -165,7 +165,7 @@ class Process:
 
     def _hand_over(self, number: int, subject: Subject) -> None:
         if self.is_dead:
-            raise ProcessDied("it had ended", had_begun=False, was_alone=False)
+            raise ProcessDied("it had ended", had_begun=False, begun=0)
         self._writer.write(
             pack_down(
                 Evaluate(
@@ -194,13 +194,12 @@ class Process:
         self.is_dead = True
         kill(self._child)
         self._writer.transport.abort()
-        begun = [run for run in self._running.values() if run.began.is_set()]
-        suspects = [run for run in begun if not run.ended.done()]
-        for run in self._running.values():
-            if not run.ended.done():
-                died = ProcessDied(why, had_begun=run in suspects, was_alone=suspects == [run])
-                run.ended.set_exception(died)
-                run.ended.exception()  # it may be nobody's any more
+        under_way = [run for run in self._running.values() if not run.ended.done()]
+        begun = [run for run in under_way if run.began.is_set()]
+        for run in under_way:
+            died = ProcessDied(why, had_begun=run in begun, begun=len(begun))
+            run.ended.set_exception(died)
+            run.ended.exception()  # it may be nobody's any more
         self._on_end(why, is_fault)
 
     async def _read(self) -> None:
