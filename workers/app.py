@@ -25,6 +25,7 @@ from .configured import Configured, build
 from .health import Health, serve
 from .intake import Counted
 from .lane import Lane, build_lane, lanes_of
+from .malloc import give_back_large_buffers
 from .metrics import Metrics
 from .offsets import Partition
 from .publisher import Publisher
@@ -83,6 +84,7 @@ def run_process(worker: "Worker") -> None:
     Raises:
         AssayError: As `Worker.run`.
     """
+    give_back_large_buffers()
     runner = asyncio.Runner()
     try:
         runner.run(worker.run())

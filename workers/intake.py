@@ -17,6 +17,7 @@ from schemas.outcome import Source
 from schemas.own import SCOPE, is_own
 from schemas.reasons import DeadLetterReason
 from schemas.span import RawSpan, Span, SpanKind, Usage
+from schemas.texts import within_limit
 
 from .configured import Configured
 from .consumer import Record
@@ -112,6 +113,13 @@ class Intake:
             WorkerStopped: Too much has been unreadable.
         """
         work = Work(record)
+        try:
+            self._read(record, work)
+        finally:
+            record.value = None  # what is needed of it is in the spans and the dead letters
+        return work
+
+    def _read(self, record: Record, work: Work) -> None:
         where = f"{record.topic}[{record.partition}]@{record.offset}"
         try:
             decoded = self._decode(record)
@@ -119,7 +127,7 @@ class Intake:
             self._count(Counted(self._lane))
             self._limit.count(readable=False, what=f"{where}: {error}")
             work.letters.append(_letter(record, record.value, error.reason, error.detail))
-            return work
+            return
         self._limit.count(readable=True, what=where)
         work.letters.extend(
             _letter(record, bad.data, bad.reason, bad.detail, is_span=True) for bad in decoded.bad
@@ -137,11 +145,10 @@ class Intake:
             )
         )
         self._count(self._counted(decoded, spans, work.jobs))
-        return work
 
     def _decode(self, record: Record) -> Decoded:
         if record.problem is not None:
-            raise Undecodable(DeadLetterReason.BAD_COMPRESSION, record.problem)
+            raise record.problem
         return decode(record.value or b"", self._encoding, self._limits, self._plan)
 
     def _is_new(self, span: Span, source: Source) -> bool:
@@ -190,7 +197,7 @@ class Intake:
 
 def read_spans(decoded: Decoded) -> list[Span]:
     """Normalise what was kept; our own spans (scores, and a judge's calls) are left out."""
-    spans = [conventions.normalise(raw) for raw in decoded.spans]
+    spans = [within_limit(conventions.normalise(raw)) for raw in decoded.spans]
     return mark_duplicates([span for span in spans if not is_own(span)])
 
 
