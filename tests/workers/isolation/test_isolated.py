@@ -148,6 +148,15 @@ async def test_neighbours_of_a_crash_are_evaluated_all_the_same(odd: Open) -> No
         assert {type(task.result()) for task in good} == {Score}
 
 
+async def test_who_waits_behind_culprits_is_not_blamed(odd: Open) -> None:
+    """Five in a row take their process down before the others have begun in it."""
+    async with odd(deadline_s=20.0) as one, asyncio.TaskGroup() as tasks:
+        bad = [tasks.create_task(one.fault("dies")) for _ in range(5)]
+        good = [tasks.create_task(one.do("score 0.5")) for _ in range(5)]
+    assert {task.result() for task in bad} == {"its process ended with exit code 3"}
+    assert {type(task.result()) for task in good} == {Score}
+
+
 async def test_waiting_for_a_place_does_not_count(odd: Open) -> None:
     """Five of one second each, one after the other, within a deadline of two."""
     async with odd(concurrency=8) as one, asyncio.TaskGroup() as tasks:
