@@ -11,7 +11,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 SUITE ?= all
-all := -m "not alerts and not stack"
+# Tests wait for brokers more than they compute: two of them share a core.
+all := --numprocesses 4 --dist loadfile -m "not alerts and not stack"
 unit := -m "not alerts and not stack and not kafka and not collector"
 kafka := -m "(kafka or collector) and not stack"
 alerts := -m alerts
