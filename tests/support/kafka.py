@@ -112,6 +112,9 @@ def _copy_jars(target: Path) -> None:
         reason = errors[0] if errors else f"status {done.returncode}"
         raise Unavailable(f"Maven could not get Kafka's jars, is there a network? {reason}")
 
+CLASSIC_ONLY = {"group.coordinator.rebalance.protocols": "classic"}
+"""Properties of a broker that refuses the new group protocol, as older ones do."""
+
 
 class KafkaServer:
     """One Kafka broker on loopback; a context manager that stops it and deletes its data.
@@ -120,11 +123,12 @@ class KafkaServer:
         bootstrap_servers: `host:port` for any Kafka client; stays the same over restarts.
     """
 
-    def __init__(self, jars: Path) -> None:
+    def __init__(self, jars: Path, properties: Mapping[str, str] | None = None) -> None:
         """Format the storage and start; returns when the broker answers.
 
         Args:
             jars: The folder that `libraries` gave.
+            properties: More properties of the broker.
 
         Raises:
             StartFailed: It was not ready in time; the message has the end of its log.
@@ -138,6 +142,7 @@ class KafkaServer:
         self.bootstrap_servers = f"127.0.0.1:{broker}"
         self._properties.write_text(
             _PROPERTIES.format(broker=broker, controller=controller, data=self._folder / "data")
+            + "".join(f"{name}={value}\n" for name, value in (properties or {}).items())
         )
         try:
             self._format()

@@ -1,0 +1,275 @@
+"""One chaos run: traffic, faults drawn by a seed, then none, and what the ledger says at the end."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faults.chaos.faulty_judge import NONE, FaultyJudge
+from faults.chaos.fleet import Fleet
+from faults.chaos.ledger import LedgerProcess
+from faults.chaos.nemesis import STOP_LIMIT_S, Nemesis
+from faults.chaos.obligations import EVALUATORS, LANES
+from support.conservation import committed, ends
+from support.kafka import KafkaServer
+from support.lanes import hasten
+from support.workers import DEAD, SCORES, SPANS, config_yaml, until
+
+from workers.demo.broker import MockCluster
+
+IN_FLIGHT = 100
+"""`limits.in_flight` of each lane of each worker."""
+PARTITIONS = 6
+WORKERS = 3
+_START_S = 120.0
+_CALM_S = 180.0
+_FRESH_S = 60.0
+
+Run = tuple[LedgerProcess, FaultyJudge, Fleet, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one run is.
+
+    Attributes:
+        seed: Everything that is drawn comes from it.
+        seconds: How long things go wrong.
+        rate: Spans a second; each is evaluated by `EVALUATORS`.
+        kill: Whether workers are killed too. Without, their counters must add up.
+    """
+
+    seed: int
+    seconds: float
+    rate: float = 20.0
+    kill: bool = True
+
+    def __str__(self) -> str:
+        return f"seed {self.seed}, {self.seconds:g} s, {'with' if self.kill else 'without'} SIGKILL"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one run came to.
+
+    Attributes:
+        report: The ledger's, see `ledger.py`.
+        kills: SIGKILLs.
+        losses: How often a worker lost partitions without a drain (frozen past its session).
+        in_flight: Sum of `assay_in_flight` just before the kills.
+        bound: Most outcomes that may have been published again: for each kill and each loss what
+            a worker may have in flight, and what was published in the half second before. None
+            for the mock cluster: when a connection breaks, its coordinator gives a partition away
+            before the last owner has let go, so both publish (seen; Apache Kafka waits).
+        unequal: Where the workers' counters say something else than the topic; None: not compared.
+        faults: What workers did that none may do.
+        calm_s: From the last fault until nothing was owed and all was committed.
+        fresh_s: From sending a span then until its outcomes were there.
+        judged_again: Evaluations that were cut off at the end of a drain.
+        unsettled: What was still owed when nothing was faulted any more.
+    """
+
+    plan: Plan
+    report: Mapping[str, Any]
+    done: Mapping[str, int]
+    log: list[str]
+    kills: int
+    losses: int
+    in_flight: int
+    bound: int | None
+    unequal: Mapping[str, tuple[int, int]] | None
+    faults: list[str]
+    calm_s: float
+    fresh_s: float
+    stops: int
+    longest_stop_s: float
+    judged_again: int
+    unsettled: list[str]
+
+    @property
+    def problems(self) -> list[str]:
+        """Where the promise does not hold; empty where it does."""
+        found, problems = self.report, [*self.unsettled, *self.faults]
+        for what in ("missing", "strange", "corrupt", "two_ids"):
+            if found[what]:
+                problems.append(f"{what}: {found[what]} {found['examples']}")
+        for what in ("early", "backward"):
+            if found["audit"][what]:
+                problems.append(f"commits {what}: {found['audit']}")
+        if self.bound is not None and found["repeated"] > self.bound:
+            problems.append(f"repeated: {found['repeated']}, at most {self.bound} may be")
+        if self.unequal:
+            problems.append(f"metrics against the topic: {self.unequal}")
+        return problems
+
+    def __str__(self) -> str:
+        found = self.report
+        metrics = "unequal" if self.unequal else "equal"
+        if self.unequal is None:
+            metrics = "not compared: counters die with their process"
+        lines = [
+            f"chaos: {self.plan}",
+            f"  done                  {dict(sorted(self.done.items()))}",
+            f"  evaluations           {found['evaluations']}, outcomes {found['outcomes']}",
+            f"  ended as              {_by_status(found['statuses'])}",
+            f"  missing               {found['missing']}",
+            f"  strange, corrupt      {found['strange']}, {found['corrupt']}",
+            f"  repeated              {found['repeated']}, under another id {found['two_ids']}",
+            f"  most that may be      {self.bound} ({self.kills} kills, {self.losses} losses of"
+            f" partitions; in flight at the kills {self.in_flight})",
+            f"  poison, dead letters  {found['poison']}, {found['letters']}",
+            f"  commits               {found['audit']['commits']}, before their outcomes "
+            f"{found['audit']['early']}, backward {found['audit']['backward']}",
+            f"  metrics and topic     {metrics}",
+            f"  clean stops           {self.stops}, the longest {self.longest_stop_s:.1f} s, "
+            f"evaluations cut off {self.judged_again}",
+            f"  all done after        {self.calm_s:.1f} s without faults; a fresh span after "
+            f"{self.fresh_s:.1f} s",
+            *(f"  PROBLEM {problem}" for problem in self.problems),
+        ]
+        return "\n".join(lines)
+
+
+def on_kafka(plan: Plan, kafka: KafkaServer, folder: Path) -> Result:
+    """Run against a real broker, which is restarted too."""
+    suffix = f"-{plan.seed}-{int(time.time())}"
+    topics = {SPANS + suffix: PARTITIONS, DEAD + suffix: 1}
+    kafka.create_topics(topics)
+    # The broker's clock, which also stamps commits: so the two can be compared.
+    kafka.create_topics({SCORES + suffix: 3}, {"message.timestamp.type": "LogAppendTime"})
+    with _running(kafka.bootstrap_servers, suffix, plan, folder) as run:
+        nemesis = Nemesis(plan.seed, run[2], run[1], workers=WORKERS)
+        nemesis.attack_workers(kill=plan.kill)
+        nemesis.attack_judge()
+        nemesis.attack_kafka(kafka)
+        return _carry_out(plan, run, nemesis, kafka.bootstrap_servers, SPANS + suffix, audit=True)
+
+
+def on_mock(plan: Plan, folder: Path) -> Result:
+    """Run against a mock cluster of three brokers, whose leaders and coordinators move."""
+    topics = {SPANS: PARTITIONS, SCORES: 3, DEAD: 1}
+    with MockCluster(brokers=3) as cluster:
+        hasten(cluster)
+        for topic, partitions in topics.items():
+            cluster.create_topic(topic, partitions)
+        with _running(cluster.bootstrap_servers, "", plan, folder) as run:
+            nemesis = Nemesis(plan.seed, run[2], run[1], workers=WORKERS)
+            nemesis.attack_workers(kill=plan.kill)
+            nemesis.attack_mock(cluster, topics, sorted(run[3].values()))
+            servers = cluster.bootstrap_servers
+            return _carry_out(plan, run, nemesis, servers, SPANS, audit=False)
+
+
+@contextmanager
+def _running(servers: str, suffix: str, plan: Plan, folder: Path) -> Iterator[Run]:
+    with ExitStack() as stack:
+        judge = stack.enter_context(FaultyJudge())
+        ledger = stack.enter_context(LedgerProcess(servers, suffix, plan.seed))
+        default = {
+            "model": "judge-1",
+            "base_url": judge.url,
+            "max_concurrency": 50,
+            "attempt_s": 5,
+            "deadline_s": 15,
+        }
+        config = config_yaml(
+            servers,
+            evaluators=EVALUATORS,
+            suffix=suffix,
+            judges={"default": default},
+            limits={"in_flight": IN_FLIGHT},
+            stop={"drain_s": 3, "flush_s": 5},
+        )
+        fleet = Fleet(folder, config, stack)
+        yield ledger, judge, fleet, {lane: f"assay{suffix}.{lane}" for lane in LANES}
+
+
+def _carry_out(
+    plan: Plan, run: Run, nemesis: Nemesis, servers: str, topic: str, *, audit: bool
+) -> Result:
+    ledger, judge, fleet, groups = run
+    for member in [fleet.start() for _ in range(WORKERS)]:
+        member.worker.wait_ready(_START_S)
+    ledger.ask(rate=plan.rate)
+    nemesis.rage(plan.seconds)
+    judge.switch(NONE)
+    ledger.ask(rate=0)
+    began = time.monotonic()
+    unsettled: list[str] = []
+
+    def is_done() -> bool:
+        fleet.look()
+        status = ledger.ask(status=True)
+        if status["missing"] or status["unacknowledged"]:
+            return False
+        end = ends(servers, topic)
+        return all(committed(servers, group, topic) == end for group in groups.values())
+
+    def settle(limit_s: float) -> float:
+        since = time.monotonic()
+        try:
+            until(is_done, limit_s)
+        except AssertionError as error:
+            unsettled.append(f"nothing is faulted, yet after {limit_s:g} s not all is done: {error}")
+        return time.monotonic() - since
+
+    fleet.join()
+    settle(_CALM_S)
+    calm_s = time.monotonic() - began
+    ledger.ask(burst=1)
+    fresh_s = settle(_FRESH_S)
+    fleet.stop_all(STOP_LIMIT_S)
+    losses = fleet.losses()
+    faults = [kill.at_s for kill in fleet.kills] + losses
+    report = ledger.ask(report={"groups": groups if audit else {}, "faults": faults})
+    return Result(
+        plan,
+        report,
+        nemesis.done,
+        nemesis.log,
+        kills=len(fleet.kills),
+        losses=len(losses),
+        in_flight=sum(kill.in_flight for kill in fleet.kills),
+        bound=_bound(report["half_seconds"], fleet, len(losses)) if audit else None,
+        unequal=None if plan.kill else _unequal(fleet.counted, report["statuses"]),
+        faults=fleet.faults,
+        calm_s=calm_s,
+        fresh_s=fresh_s,
+        stops=fleet.stops,
+        longest_stop_s=fleet.longest_stop_s,
+        judged_again=fleet.judged_again(),
+        unsettled=unsettled,
+    )
+
+
+def _bound(half_seconds: int, fleet: Fleet, losses: int) -> int:
+    """A loss is one lane's; a kill takes all of them."""
+    return half_seconds + IN_FLIGHT * (len(LANES) * len(fleet.kills) + losses)
+
+
+def _unequal(
+    counted: Mapping[tuple[str, str, str], int], statuses: list[list[Any]]
+) -> dict[str, tuple[int, int]]:
+    on_topic = Counter({(name, outcome, reason): n for name, outcome, reason, n in statuses})
+    return {
+        " ".join(key): (counted.get(key, 0), on_topic[key])
+        for key in {*counted, *on_topic}
+        if counted.get(key, 0) != on_topic[key]
+    }
+
+
+def _by_status(statuses: list[list[Any]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for _, outcome, reason, number in statuses:
+        found[f"{outcome}({reason})" if reason else outcome] += number
+    return dict(found)
+
+
+def plan_from_environment() -> Plan:
+    """The run that `ASSAY_CHAOS_SEED` and `ASSAY_CHAOS_SECONDS` ask for; else a new seed, 60 s."""
+    seed = int(os.environ.get("ASSAY_CHAOS_SEED") or time.time_ns() % 1_000_000)
+    return Plan(seed, float(os.environ.get("ASSAY_CHAOS_SECONDS") or 60))
