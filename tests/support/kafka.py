@@ -112,6 +112,7 @@ def _copy_jars(target: Path) -> None:
         reason = errors[0] if errors else f"status {done.returncode}"
         raise Unavailable(f"Maven could not get Kafka's jars, is there a network? {reason}")
 
+
 CLASSIC_ONLY = {"group.coordinator.rebalance.protocols": "classic"}
 """Properties of a broker that refuses the new group protocol, as older ones do."""
 

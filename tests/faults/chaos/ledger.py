@@ -22,9 +22,16 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import orjson
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from faults.chaos.commit_log import audit, finished_by_record, read_commits
-from faults.chaos.obligations import EVALUATORS, LANES, Issue, Obligations, Owed
+from faults.chaos.obligations import LANES, Issue, Obligations, Owed
 
 _TICK_S = 0.05
 _ANSWER_S = 120.0
@@ -198,7 +205,9 @@ class _Ledger:
             "examples": books.examples,
             "repeated": len(repeats),
             "repeats": repeats,
-            "two_ids": sum(len({c.evaluation_id for c in found}) > 1 for _, found in books.copies()),
+            "two_ids": sum(
+                len({c.evaluation_id for c in found}) > 1 for _, found in books.copies()
+            ),
             "poison": len(books.poison),
             "letters": books.letters,
             "statuses": [[*key, count] for key, count in sorted(books.statuses.items())],

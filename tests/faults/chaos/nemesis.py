@@ -170,7 +170,7 @@ class Nemesis:
         member = self._one()
         if member is None:
             return ""
-        is_long = self._random.random() < 0.3  # noqa: PLR2004
+        is_long = self._random.random() < 0.3
         seconds = self._random.uniform(SESSION_S + 1, SESSION_S + 5) if is_long else 2.0
         self._fleet.freeze(member)
         self._later(seconds, lambda: self._fleet.thaw(member))
@@ -200,7 +200,7 @@ class Nemesis:
     def _restart(self, kafka: KafkaServer) -> str:
         if not kafka.is_running:
             return ""
-        is_crash = self._random.random() < 0.5  # noqa: PLR2004
+        is_crash = self._random.random() < 0.5
         (kafka.kill if is_crash else kafka.stop)()
         # In this thread: what it starts dies with the thread that has started it.
         self._later(self._random.uniform(0, 4), kafka.start)

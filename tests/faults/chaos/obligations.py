@@ -104,7 +104,7 @@ class Obligations:
 
     def _span(self) -> tuple[Span, Owed]:
         number = len(self.owed)
-        is_bad, leaks = self._random.random() < 0.2, self._random.random() < 0.2  # noqa: PLR2004
+        is_bad, leaks = self._random.random() < 0.2, self._random.random() < 0.2
         model = self._random.choice(_MODELS)
         answer = f"Order {number} is on its way."
         answer += " BAD" if is_bad else ""
@@ -187,9 +187,7 @@ class Obligations:
                 yield name, sorted(copies, key=lambda copy: copy.appended_ms)
 
 
-def _faults(
-    owed: Owed, name: str, key: bytes | None, outcome: Mapping[str, Any]
-) -> Iterator[str]:
+def _faults(owed: Owed, name: str, key: bytes | None, outcome: Mapping[str, Any]) -> Iterator[str]:
     if key != outcome["trace_id"].encode():
         yield f"its key is {key!r}"
     for what, expected in owed.subject.items():

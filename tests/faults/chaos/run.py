@@ -1,4 +1,4 @@
-"""One chaos run: traffic, faults drawn by a seed, then none, and what the ledger says at the end."""
+"""One chaos run: traffic, faults drawn by a seed, then none, and what the ledger says then."""
 
 import os
 import time
@@ -93,13 +93,15 @@ class Result:
     @property
     def problems(self) -> list[str]:
         """Where the promise does not hold; empty where it does."""
-        found, problems = self.report, [*self.unsettled, *self.faults]
-        for what in ("missing", "strange", "corrupt", "two_ids"):
-            if found[what]:
-                problems.append(f"{what}: {found[what]} {found['examples']}")
-        for what in ("early", "backward"):
-            if found["audit"][what]:
-                problems.append(f"commits {what}: {found['audit']}")
+        found, commits = self.report, self.report["audit"]
+        problems = [*self.unsettled, *self.faults]
+        problems += [
+            f"{what}: {found[what]} {found['examples']}"
+            for what in ("missing", "strange", "corrupt", "two_ids")
+            if found[what]
+        ]
+        if commits["early"] or commits["backward"]:
+            problems.append(f"commits: {commits}")
         if self.bound is not None and found["repeated"] > self.bound:
             problems.append(f"repeated: {found['repeated']}, at most {self.bound} may be")
         if self.unequal:
@@ -107,31 +109,31 @@ class Result:
         return problems
 
     def __str__(self) -> str:
-        found = self.report
+        found, commits = self.report, self.report["audit"]
         metrics = "unequal" if self.unequal else "equal"
         if self.unequal is None:
             metrics = "not compared: counters die with their process"
-        lines = [
-            f"chaos: {self.plan}",
-            f"  done                  {dict(sorted(self.done.items()))}",
-            f"  evaluations           {found['evaluations']}, outcomes {found['outcomes']}",
-            f"  ended as              {_by_status(found['statuses'])}",
-            f"  missing               {found['missing']}",
-            f"  strange, corrupt      {found['strange']}, {found['corrupt']}",
-            f"  repeated              {found['repeated']}, under another id {found['two_ids']}",
-            f"  most that may be      {self.bound} ({self.kills} kills, {self.losses} losses of"
-            f" partitions; in flight at the kills {self.in_flight})",
-            f"  poison, dead letters  {found['poison']}, {found['letters']}",
-            f"  commits               {found['audit']['commits']}, before their outcomes "
-            f"{found['audit']['early']}, backward {found['audit']['backward']}",
-            f"  metrics and topic     {metrics}",
-            f"  clean stops           {self.stops}, the longest {self.longest_stop_s:.1f} s, "
-            f"evaluations cut off {self.judged_again}",
-            f"  all done after        {self.calm_s:.1f} s without faults; a fresh span after "
-            f"{self.fresh_s:.1f} s",
-            *(f"  PROBLEM {problem}" for problem in self.problems),
-        ]
-        return "\n".join(lines)
+        rows = {
+            "done": dict(sorted(self.done.items())),
+            "evaluations, outcomes": f"{found['evaluations']}, {found['outcomes']}",
+            "ended as": _by_status(found["statuses"]),
+            "missing": found["missing"],
+            "strange, corrupt": f"{found['strange']}, {found['corrupt']}",
+            "repeated": f"{found['repeated']}, under another id {found['two_ids']}",
+            "most that may be": f"{self.bound}: {self.kills} kills, {self.losses} losses",
+            "in flight at kills": self.in_flight,
+            "poison, dead letters": f"{found['poison']}, {found['letters']}",
+            "commits": commits["commits"],
+            "before outcomes": commits["early"],
+            "backward": commits["backward"],
+            "metrics and topic": metrics,
+            "clean stops": f"{self.stops}, the longest {self.longest_stop_s:.1f} s",
+            "cut off by drains": self.judged_again,
+            "until all was done": f"{self.calm_s:.1f} s without faults",
+            "a fresh span": f"{self.fresh_s:.1f} s",
+        }
+        lines = [f"chaos: {self.plan}", *(f"  {name:22}{row}" for name, row in rows.items())]
+        return "\n".join([*lines, *(f"  PROBLEM {problem}" for problem in self.problems)])
 
 
 def on_kafka(plan: Plan, kafka: KafkaServer, folder: Path) -> Result:
@@ -214,7 +216,9 @@ def _carry_out(
         try:
             until(is_done, limit_s)
         except AssertionError as error:
-            unsettled.append(f"nothing is faulted, yet after {limit_s:g} s not all is done: {error}")
+            unsettled.append(
+                f"nothing is faulted, yet after {limit_s:g} s not all is done: {error}"
+            )
         return time.monotonic() - since
 
     fleet.join()

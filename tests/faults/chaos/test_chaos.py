@@ -1,7 +1,7 @@
 """Attack: everything at once, drawn by a seed. See `docs/promise.md` for what must hold.
 
-    make test SUITE=chaos
-    ASSAY_CHAOS_SEED=7 ASSAY_CHAOS_SECONDS=180 make test SUITE=chaos
+make test SUITE=chaos
+ASSAY_CHAOS_SEED=7 ASSAY_CHAOS_SECONDS=180 make test SUITE=chaos
 """
 
 from dataclasses import replace

@@ -1,0 +1,75 @@
+"""The promise under fire: workers, broker and judge fail at random on a real Kafka, for long.
+
+`make bench SUITE=chaos` is one short run. The long one:
+
+    .venv/bin/python bench/chaos.py --seeds 12 --seconds 180
+
+Odd seeds use the `consumer` group protocol, even ones `classic`; every fourth kills no worker, so
+that the workers' counters can be held against the topic. Exits with 1 where the promise is broken.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from faults.chaos.run import Plan, Result, on_kafka
+from support.kafka import CLASSIC_ONLY, KafkaServer, libraries
+
+_SPARED_EVERY = 4
+
+
+def run(plan: Plan) -> Result:
+    """One seed, on a broker of its own."""
+    is_classic = plan.seed % 2 == 0
+    print(f"{time.strftime('%H:%M:%S')} {plan}, {'classic' if is_classic else 'consumer'} protocol")
+    kafka = KafkaServer(libraries(), CLASSIC_ONLY if is_classic else None)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            result = on_kafka(plan, kafka, Path(folder))
+    finally:
+        kafka.close()
+    print(result, flush=True)
+    if result.problems:
+        print(*result.log, sep="\n", flush=True)
+    return result
+
+
+def report(results: Sequence[Result]) -> None:
+    """Print what all runs came to."""
+    reports = [result.report for result in results]
+    kills = sum(result.kills for result in results)
+    print(f"chaos: {len(results)} seeds, {sum(r.plan.seconds for r in results) / 60:.0f} minutes")
+    print(f"  evaluations             {sum(r['evaluations'] for r in reports)}")
+    print(f"  SIGKILLs                {kills}")
+    print(f"  missing                 {sum(r['missing'] for r in reports)}")
+    print(f"  strange, corrupt        {sum(r['strange'] + r['corrupt'] for r in reports)}")
+    print(f"  repeated                {sum(r['repeated'] for r in reports)}")
+    print(f"  under another id        {sum(r['two_ids'] for r in reports)}")
+    print(f"  most that may be        {sum(result.bound or 0 for result in results)}")
+    print(f"  in flight at the kills  {sum(result.in_flight for result in results)}")
+    print(f"  seeds with a problem    {[r.plan.seed for r in results if r.problems]}")
+
+
+def main() -> int:
+    """Run all seeds."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=1, help="how many runs")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--seconds", type=float, default=60, help="of faults in each run")
+    parser.add_argument("--rate", type=float, default=20, help="spans a second")
+    options = parser.parse_args()
+    results = [
+        run(Plan(seed, options.seconds, options.rate, kill=seed % _SPARED_EVERY != 0))
+        for seed in range(options.first, options.first + options.seeds)
+    ]
+    report(results)
+    return 1 if any(result.problems for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
