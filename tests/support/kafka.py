@@ -157,8 +157,11 @@ class KafkaServer:
         """Whether the broker's process lives."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
+    def start(self, timeout_s: float = _READY_TIMEOUT_S) -> None:
         """Start the broker if it is not running; returns when it answers.
+
+        Args:
+            timeout_s: How long that may take.
 
         Raises:
             StartFailed: It was not ready in time; the message has the end of its log.
@@ -166,7 +169,7 @@ class KafkaServer:
         if self.is_running:
             return
         self._process = spawn(self._java("kafka.Kafka"), log=self._log)
-        _wait_until(self._answers, timeout_s=_READY_TIMEOUT_S, failed=self._fail)
+        _wait_until(self._answers, timeout_s=timeout_s, failed=self._fail)
 
     def kill(self) -> None:
         """Crash the broker (SIGKILL); `start` brings it back with what it had on disk."""

@@ -20,6 +20,8 @@ SESSION_S = 10.0
 """After which the group gives the partitions of a silent worker to others, under both protocols."""
 
 _TICK_S = 0.1
+_BROKER_S = 300.0
+"""How long a broker may take to come back where this and other things keep its machine busy."""
 _PAUSE_S = (1.0, 6.0)
 _MOST_WORKERS = 5
 
@@ -203,5 +205,5 @@ class Nemesis:
         is_crash = self._random.random() < 0.5
         (kafka.kill if is_crash else kafka.stop)()
         # In this thread: what it starts dies with the thread that has started it.
-        self._later(self._random.uniform(0, 4), kafka.start)
+        self._later(self._random.uniform(0, 4), lambda: kafka.start(_BROKER_S))
         return f"restart the broker, {'killed' if is_crash else 'stopped'}"
