@@ -18,13 +18,16 @@ _LAST_S = 5.0
 _AGAIN_S = 0.2
 _NOT_OURS = frozenset(
     {
-        KafkaError.ILLEGAL_GENERATION,
         KafkaError.UNKNOWN_MEMBER_ID,
         KafkaError.FENCED_INSTANCE_ID,
         KafkaError._FATAL,  # noqa: SLF001  the client's own codes begin so
     }
 )
-"""The group has given our partitions to others, or the client is broken: asking again is vain."""
+"""The group has given our partitions to others, or the client is broken: asking again is vain.
+
+Not so `ILLEGAL_GENERATION`: under the classic protocol a commit that crosses a rebalance meets it,
+also where the partition stays. Unrepeated, an idle partition would never be committed again.
+"""
 
 
 class Commits:
