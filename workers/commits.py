@@ -5,6 +5,7 @@ moves the new owner's offset.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -16,6 +17,8 @@ from .offsets import Commit, Offsets, Partition
 _LAST_S = 5.0
 """How long a partition's last commit is tried; the next owner repeats what it does not hold."""
 _AGAIN_S = 0.2
+_LATE_S = 1.0
+"""How long the broker may owe an acknowledgement before nothing new begins."""
 _NOT_OURS = frozenset(
     {
         KafkaError.UNKNOWN_MEMBER_ID,
@@ -37,23 +40,46 @@ class Commits:
         lane: The lane's name, for events.
         offsets: What is to be committed.
         emit: Told of every refusal.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, lane: str, offsets: Offsets, emit: Emit) -> None:
+    def __init__(
+        self, lane: str, offsets: Offsets, emit: Emit, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._lane = lane
         self._offsets = offsets
         self._emit = emit
-        self._unanswered = 0
+        self._clock = clock
+        self._unanswered: deque[float] = deque()
+        """When each commit was sent that has no answer yet; they are answered in order."""
+        self._covered_at = clock()
 
     def send(self, consumer: Consumer) -> None:
         """Commit what has changed, without waiting; `answered` hears what became of it."""
+        if not self._unanswered and not self._offsets.has_changed():
+            self._covered_at = self._clock()
         self._send(consumer, self._offsets.commits())
 
     def answered(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
         """Take the broker's answer to an asynchronous commit; for the client's `on_commit`."""
-        self._unanswered -= 1
-        for item in partitions:
-            self._note(error or item.error, [(item.topic, item.partition)])
+        sent_at = self._unanswered.popleft()
+        results = [self._note(error or p.error, [(p.topic, p.partition)]) for p in partitions]
+        if error is None and all(results):
+            self._covered_at = sent_at
+
+    def are_late(self) -> bool:
+        """Whether what is done has not been covered by an acknowledged commit for too long.
+
+        Then nothing new may begin, or a crash would repeat more than was in flight: a group's
+        coordinator may be away while its partitions can be read and written, and a worker that
+        stood still past its session goes on with what others have done meanwhile. Asked by the
+        event loop as well.
+        """
+        return self._clock() - self._covered_at > _LATE_S
+
+    def trust(self) -> None:
+        """Take what was sent for acknowledged: inside a callback no answer can be heard."""
+        self._covered_at = self._clock()
 
     def send_now(self, consumer: Consumer, partitions: Iterable[Partition]) -> None:
         """Commit these partitions before anything else happens; for callbacks of the client.
@@ -93,7 +119,7 @@ class Commits:
         except KafkaException as error:
             self._note(error.args[0], [commit.partition for commit in commits])
         else:
-            self._unanswered += 1
+            self._unanswered.append(self._clock())
 
     def _taken(self, consumer: Consumer, commits: Sequence[Commit]) -> bool:
         """Commit and wait; whether the broker took it, or never will."""

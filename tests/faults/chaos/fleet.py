@@ -13,7 +13,11 @@ from pathlib import Path
 
 from support.workers import WorkerProcess, log_lines, worker_process
 
+SESSION_S = 10.0
+"""After which the group gives the partitions of a silent worker to others, under both protocols."""
 _LAST_LOOK_S = 0.03
+_TELLS_S = 10.0
+"""Within which a worker that went on hears that its partitions are gone."""
 _SAMPLE = re.compile(
     r'assay_outcomes_total\{evaluator="(\w+)",outcome="(\w+)",reason="(\w*)"\} (\S+)'
 )
@@ -26,13 +30,18 @@ class Member:
     """One worker of the fleet.
 
     Attributes:
-        is_frozen: SIGSTOP was sent, and no SIGCONT since.
+        frozen_at: When SIGSTOP was sent (monotonic seconds); None: it was not, or SIGCONT was.
         is_leaving: It was told to end.
     """
 
     worker: WorkerProcess
-    is_frozen: bool = False
+    frozen_at: float | None = None
     is_leaving: bool = False
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it stands still."""
+        return self.frozen_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,7 @@ class Fleet:
         kills: Every SIGKILL.
         faults: What workers did that none may do: ended by themselves, or with a wrong code.
         counted: What the workers that left or were asked had counted as published.
+        overslept: When workers went on that had been frozen for longer than their session.
         stops: How many were ended by SIGTERM, and how long the longest took.
     """
 
@@ -65,6 +75,7 @@ class Fleet:
         self.kills: list[Kill] = []
         self.faults: list[str] = []
         self.counted: Statuses = Counter()
+        self.overslept: list[float] = []
         self.stops = 0
         self.longest_stop_s = 0.0
 
@@ -85,13 +96,15 @@ class Fleet:
 
     def freeze(self, member: Member) -> None:
         """SIGSTOP: it stands still, as on a machine that swaps or moves."""
-        member.is_frozen = True
+        member.frozen_at = time.monotonic()
         member.worker.process.send_signal(signal.SIGSTOP)
 
     def thaw(self, member: Member) -> None:
         """SIGCONT, if it still is there and frozen."""
-        if member in self.members and member.is_frozen:
-            member.is_frozen = False
+        if member in self.members and member.frozen_at is not None:
+            if time.monotonic() - member.frozen_at > SESSION_S:
+                self.overslept.append(time.time())
+            member.frozen_at = None
             member.worker.process.send_signal(signal.SIGCONT)
 
     def stop(self, member: Member, limit_s: float) -> threading.Thread:
@@ -148,13 +161,16 @@ class Fleet:
         """When partitions were lost to another worker without a drain, Unix seconds, by the logs.
 
         To those that lose them it is as a crash: what they had in flight may be published twice.
+        Under the classic protocol the client may call a loss a revocation, so those that overslept
+        are not asked (and their log lines are left out): they are counted for themselves.
         """
-        return [
+        told = [
             datetime.fromisoformat(line["ts"]).timestamp()
             for worker in self._all
             for line in log_lines(worker)
             if line.get("event") == "partitions_revoked" and line["lost"]
         ]
+        return [at for at in told if not any(0 < at - woke < _TELLS_S for woke in self.overslept)]
 
     def judged_again(self) -> int:
         """Evaluations that were cut off at a drain's end, by the logs."""

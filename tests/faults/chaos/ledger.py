@@ -90,6 +90,7 @@ class _Ledger:
         self._rate = 0.0
         self._credit = 0.0
         self._unacknowledged = 0
+        self._began = time.time()
         self._refused = 0
         self._producer = Producer(
             {
@@ -205,6 +206,7 @@ class _Ledger:
             "examples": books.examples,
             "repeated": len(repeats),
             "repeats": repeats,
+            "began_ms": int(self._began * 1000),
             "two_ids": sum(
                 len({c.evaluation_id for c in found}) > 1 for _, found in books.copies()
             ),

@@ -9,16 +9,13 @@ from itertools import count
 
 from confluent_kafka import KafkaError
 from faults.chaos.faulty_judge import FAULTS, NONE, FaultyJudge
-from faults.chaos.fleet import Fleet, Member
+from faults.chaos.fleet import SESSION_S, Fleet, Member
 from support.kafka import KafkaServer
 
 from workers.demo.broker import MockCluster
 
 STOP_LIMIT_S = 60.0
 """Within which a worker has to end after SIGTERM, its machine as busy as it is."""
-SESSION_S = 10.0
-"""After which the group gives the partitions of a silent worker to others, under both protocols."""
-
 _TICK_S = 0.1
 _BROKER_S = 300.0
 """How long a broker may take to come back where this and other things keep its machine busy."""

@@ -59,10 +59,11 @@ class Result:
     Attributes:
         report: The ledger's, see `ledger.py`.
         kills: SIGKILLs.
-        losses: How often a worker lost partitions without a drain (frozen past its session).
+        losses: How often a lane lost partitions without a drain.
+        overslept: How often a worker was frozen past its session, and went on.
         in_flight: Sum of `assay_in_flight` just before the kills.
-        bound: Most outcomes that may have been published again: for each kill and each loss what
-            a worker may have in flight, and what was published in the half second before. None
+        bound: Most outcomes that may have been published again: for each of these what may have
+            been in flight, and what was published in the half second before. None
             for the mock cluster: when a connection breaks, its coordinator gives a partition away
             before the last owner has let go, so both publish (seen; Apache Kafka waits).
         unequal: Where the workers' counters say something else than the topic; None: not compared.
@@ -79,6 +80,7 @@ class Result:
     log: list[str]
     kills: int
     losses: int
+    overslept: int
     in_flight: int
     bound: int | None
     unequal: Mapping[str, tuple[int, int]] | None
@@ -120,7 +122,9 @@ class Result:
             "missing": found["missing"],
             "strange, corrupt": f"{found['strange']}, {found['corrupt']}",
             "repeated": f"{found['repeated']}, under another id {found['two_ids']}",
-            "most that may be": f"{self.bound}: {self.kills} kills, {self.losses} losses",
+            "most that may be": f"{self.bound}: {self.kills} kills, {self.overslept} overslept, "
+            f"{self.losses} other losses",
+            "published first": _by_time(found["repeats"], found["began_ms"]),
             "in flight at kills": self.in_flight,
             "poison, dead letters": f"{found['poison']}, {found['letters']}",
             "commits": commits["commits"],
@@ -228,7 +232,7 @@ def _carry_out(
     fresh_s = settle(_FRESH_S)
     fleet.stop_all(STOP_LIMIT_S)
     losses = fleet.losses()
-    faults = [kill.at_s for kill in fleet.kills] + losses
+    faults = [kill.at_s for kill in fleet.kills] + fleet.overslept + losses
     report = ledger.ask(report={"groups": groups if audit else {}, "faults": faults})
     return Result(
         plan,
@@ -237,6 +241,7 @@ def _carry_out(
         nemesis.log,
         kills=len(fleet.kills),
         losses=len(losses),
+        overslept=len(fleet.overslept),
         in_flight=sum(kill.in_flight for kill in fleet.kills),
         bound=_bound(report["half_seconds"], fleet, len(losses)) if audit else None,
         unequal=None if plan.kill else _unequal(fleet.counted, report["statuses"]),
@@ -251,8 +256,9 @@ def _carry_out(
 
 
 def _bound(half_seconds: int, fleet: Fleet, losses: int) -> int:
-    """A loss is one lane's; a kill takes all of them."""
-    return half_seconds + IN_FLIGHT * (len(LANES) * len(fleet.kills) + losses)
+    """A loss is one lane's; a kill takes all of them, and so does a sleep."""
+    workers = len(fleet.kills) + len(fleet.overslept)
+    return half_seconds + IN_FLIGHT * (len(LANES) * workers + losses)
 
 
 def _unequal(
@@ -264,6 +270,12 @@ def _unequal(
         for key in {*counted, *on_topic}
         if counted.get(key, 0) != on_topic[key]
     }
+
+
+def _by_time(repeats: list[tuple[int, int, str]], began_ms: int) -> str:
+    """When what was repeated had been published first: how many in which 5 s of the run."""
+    bins = Counter(int((first - began_ms) / 5000) * 5 for first, _, _ in repeats)
+    return ", ".join(f"{count} at {at} s" for at, count in sorted(bins.items()))
 
 
 def _by_status(statuses: list[list[Any]]) -> dict[str, int]:
