@@ -31,7 +31,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 from faults.chaos.commit_log import audit, finished_by_record, read_commits
-from faults.chaos.obligations import LANES, Issue, Obligations, Owed
+from faults.chaos.obligations import JUDGED, LANES, Issue, Obligations, Owed
 
 _TICK_S = 0.05
 _ANSWER_S = 120.0
@@ -179,6 +179,11 @@ class _Ledger:
             "outcomes": len(self._books.appended_ms),
             "missing": self._books.missing,
             "unacknowledged": self._unacknowledged,
+            "judged": sum(n for (name, _, _), n in self._books.statuses.items() if name in JUDGED),
+            "failed": sum(n for (_, end, _), n in self._books.statuses.items() if end == "failed"),
+            "letters": self._books.letters,
+            "poison": len(self._books.poison),
+            "last_ms": self._books.last_ms,
             "refused": self._refused,
         }
 

@@ -10,12 +10,11 @@ from itertools import count
 from confluent_kafka import KafkaError
 from faults.chaos.faulty_judge import FAULTS, NONE, FaultyJudge
 from faults.chaos.fleet import SESSION_S, Fleet, Member
+from faults.chaos.stage import STOP_LIMIT_S
 from support.kafka import KafkaServer
 
 from workers.demo.broker import MockCluster
 
-STOP_LIMIT_S = 60.0
-"""Within which a worker has to end after SIGTERM, its machine as busy as it is."""
 _TICK_S = 0.1
 _BROKER_S = 300.0
 """How long a broker may take to come back where this and other things keep its machine busy."""

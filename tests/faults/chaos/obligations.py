@@ -73,6 +73,7 @@ class Obligations:
         statuses: Outcomes on the topic by evaluator, outcome and reason, repeated ones included.
         appended_ms: When each outcome was appended.
         strange: Outcomes that nobody asked for.
+        last_ms: When the last outcome was appended, by evaluator and its record's partition.
         corrupt: Outcomes that do not say what was sent; the first few in words.
     """
 
@@ -86,6 +87,7 @@ class Obligations:
     corrupt: int = 0
     examples: list[str] = field(default_factory=list)
     letters: int = 0
+    last_ms: dict[str, dict[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311  a test's traffic
@@ -140,6 +142,8 @@ class Obligations:
         self.appended_ms.append(appended_ms)
         name = outcome["evaluator"]["name"]
         self.statuses[name, outcome["outcome"], outcome["reason"] or ""] += 1
+        for source in outcome["sources"]:
+            self.last_ms.setdefault(name, {})[source["partition"]] = appended_ms
         owed = self.owed.get((outcome["trace_id"], outcome["span_id"]))
         if owed is None or name not in EVALUATORS:
             self.strange += 1

@@ -3,33 +3,26 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faults.chaos.faulty_judge import NONE, FaultyJudge
+from faults.chaos import stage as stages
+from faults.chaos.faulty_judge import NONE
 from faults.chaos.fleet import Fleet
-from faults.chaos.ledger import LedgerProcess
-from faults.chaos.nemesis import STOP_LIMIT_S, Nemesis
-from faults.chaos.obligations import EVALUATORS, LANES
-from support.conservation import committed, ends
+from faults.chaos.nemesis import Nemesis
+from faults.chaos.obligations import LANES
+from faults.chaos.stage import IN_FLIGHT, PARTITIONS, Stage
 from support.kafka import KafkaServer
 from support.lanes import hasten
-from support.workers import DEAD, SCORES, SPANS, config_yaml, until
+from support.workers import DEAD, SCORES, SPANS
 
 from workers.demo.broker import MockCluster
 
-IN_FLIGHT = 100
-"""`limits.in_flight` of each lane of each worker."""
-PARTITIONS = 6
 WORKERS = 3
-_START_S = 120.0
 _CALM_S = 180.0
 _FRESH_S = 60.0
-
-Run = tuple[LedgerProcess, FaultyJudge, Fleet, dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +60,10 @@ class Result:
             for the mock cluster: when a connection breaks, its coordinator gives a partition away
             before the last owner has let go, so both publish (seen; Apache Kafka waits).
         unequal: Where the workers' counters say something else than the topic; None: not compared.
-        faults: What workers did that none may do.
+        broken: See `stage.broken`.
         calm_s: From the last fault until nothing was owed and all was committed.
         fresh_s: From sending a span then until its outcomes were there.
         judged_again: Evaluations that were cut off at the end of a drain.
-        unsettled: What was still owed when nothing was faulted any more.
     """
 
     plan: Plan
@@ -84,26 +76,17 @@ class Result:
     in_flight: int
     bound: int | None
     unequal: Mapping[str, tuple[int, int]] | None
-    faults: list[str]
+    broken: list[str]
     calm_s: float
     fresh_s: float
     stops: int
     longest_stop_s: float
     judged_again: int
-    unsettled: list[str]
 
     @property
     def problems(self) -> list[str]:
         """Where the promise does not hold; empty where it does."""
-        found, commits = self.report, self.report["audit"]
-        problems = [*self.unsettled, *self.faults]
-        problems += [
-            f"{what}: {found[what]} {found['examples']}"
-            for what in ("missing", "strange", "corrupt", "two_ids")
-            if found[what]
-        ]
-        if commits["early"] or commits["backward"]:
-            problems.append(f"commits: {commits}")
+        found, problems = self.report, list(self.broken)
         if self.bound is not None and found["repeated"] > self.bound:
             problems.append(f"repeated: {found['repeated']}, at most {self.bound} may be")
         if self.unequal:
@@ -142,17 +125,12 @@ class Result:
 
 def on_kafka(plan: Plan, kafka: KafkaServer, folder: Path) -> Result:
     """Run against a real broker, which is restarted too."""
-    suffix = f"-{plan.seed}-{int(time.time())}"
-    topics = {SPANS + suffix: PARTITIONS, DEAD + suffix: 1}
-    kafka.create_topics(topics)
-    # The broker's clock, which also stamps commits: so the two can be compared.
-    kafka.create_topics({SCORES + suffix: 3}, {"message.timestamp.type": "LogAppendTime"})
-    with _running(kafka.bootstrap_servers, suffix, plan, folder) as run:
-        nemesis = Nemesis(plan.seed, run[2], run[1], workers=WORKERS)
+    with stages.on_kafka(kafka, folder, plan.seed) as stage:
+        nemesis = Nemesis(plan.seed, stage.fleet, stage.judge, workers=WORKERS)
         nemesis.attack_workers(kill=plan.kill)
         nemesis.attack_judge()
         nemesis.attack_kafka(kafka)
-        return _carry_out(plan, run, nemesis, kafka.bootstrap_servers, SPANS + suffix, audit=True)
+        return _carry_out(plan, stage, nemesis, is_real=True)
 
 
 def on_mock(plan: Plan, folder: Path) -> Result:
@@ -162,96 +140,45 @@ def on_mock(plan: Plan, folder: Path) -> Result:
         hasten(cluster)
         for topic, partitions in topics.items():
             cluster.create_topic(topic, partitions)
-        with _running(cluster.bootstrap_servers, "", plan, folder) as run:
-            nemesis = Nemesis(plan.seed, run[2], run[1], workers=WORKERS)
+        with stages.on_cluster(cluster.bootstrap_servers, "", folder, plan.seed) as stage:
+            nemesis = Nemesis(plan.seed, stage.fleet, stage.judge, workers=WORKERS)
             nemesis.attack_workers(kill=plan.kill)
-            nemesis.attack_mock(cluster, topics, sorted(run[3].values()))
-            servers = cluster.bootstrap_servers
-            return _carry_out(plan, run, nemesis, servers, SPANS, audit=False)
+            nemesis.attack_mock(cluster, topics, sorted(stage.groups.values()))
+            return _carry_out(plan, stage, nemesis, is_real=False)
 
 
-@contextmanager
-def _running(servers: str, suffix: str, plan: Plan, folder: Path) -> Iterator[Run]:
-    with ExitStack() as stack:
-        judge = stack.enter_context(FaultyJudge())
-        ledger = stack.enter_context(LedgerProcess(servers, suffix, plan.seed))
-        default = {
-            "model": "judge-1",
-            "base_url": judge.url,
-            "max_concurrency": 50,
-            "attempt_s": 5,
-            "deadline_s": 15,
-        }
-        config = config_yaml(
-            servers,
-            evaluators=EVALUATORS,
-            suffix=suffix,
-            judges={"default": default},
-            limits={"in_flight": IN_FLIGHT},
-            stop={"drain_s": 3, "flush_s": 5},
-        )
-        fleet = Fleet(folder, config, stack)
-        yield ledger, judge, fleet, {lane: f"assay{suffix}.{lane}" for lane in LANES}
-
-
-def _carry_out(
-    plan: Plan, run: Run, nemesis: Nemesis, servers: str, topic: str, *, audit: bool
-) -> Result:
-    ledger, judge, fleet, groups = run
-    for member in [fleet.start() for _ in range(WORKERS)]:
-        member.worker.wait_ready(_START_S)
-    ledger.ask(rate=plan.rate)
+def _carry_out(plan: Plan, stage: Stage, nemesis: Nemesis, *, is_real: bool) -> Result:
+    fleet = stage.fleet
+    stage.start(WORKERS)
+    stage.ledger.ask(rate=plan.rate)
     nemesis.rage(plan.seconds)
-    judge.switch(NONE)
-    ledger.ask(rate=0)
+    stage.judge.switch(NONE)
+    stage.ledger.ask(rate=0)
     began = time.monotonic()
-    unsettled: list[str] = []
-
-    def is_done() -> bool:
-        fleet.look()
-        status = ledger.ask(status=True)
-        if status["missing"] or status["unacknowledged"]:
-            return False
-        end = ends(servers, topic)
-        return all(committed(servers, group, topic) == end for group in groups.values())
-
-    def settle(limit_s: float) -> float:
-        since = time.monotonic()
-        try:
-            until(is_done, limit_s)
-        except AssertionError as error:
-            unsettled.append(
-                f"nothing is faulted, yet after {limit_s:g} s not all is done: {error}"
-            )
-        return time.monotonic() - since
-
     fleet.join()
-    settle(_CALM_S)
+    stage.settle(_CALM_S)
     calm_s = time.monotonic() - began
-    ledger.ask(burst=1)
-    fresh_s = settle(_FRESH_S)
-    fleet.stop_all(STOP_LIMIT_S)
-    losses = fleet.losses()
-    faults = [kill.at_s for kill in fleet.kills] + fleet.overslept + losses
-    report = ledger.ask(report={"groups": groups if audit else {}, "faults": faults})
+    stage.ledger.ask(burst=1)
+    fresh_s = stage.settle(_FRESH_S)
+    report = stage.end(audit=is_real)
+    losses = len(fleet.losses())
     return Result(
         plan,
         report,
         nemesis.done,
         nemesis.log,
         kills=len(fleet.kills),
-        losses=len(losses),
+        losses=losses,
         overslept=len(fleet.overslept),
         in_flight=sum(kill.in_flight for kill in fleet.kills),
-        bound=_bound(report["half_seconds"], fleet, len(losses)) if audit else None,
+        bound=_bound(report["half_seconds"], fleet, losses) if is_real else None,
         unequal=None if plan.kill else _unequal(fleet.counted, report["statuses"]),
-        faults=fleet.faults,
+        broken=stages.broken(stage, report),
         calm_s=calm_s,
         fresh_s=fresh_s,
         stops=fleet.stops,
         longest_stop_s=fleet.longest_stop_s,
         judged_again=fleet.judged_again(),
-        unsettled=unsettled,
     )
 
 
