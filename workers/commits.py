@@ -19,6 +19,8 @@ _LAST_S = 5.0
 _AGAIN_S = 0.2
 _LATE_S = 1.0
 """How long the broker may owe an acknowledgement before nothing new begins."""
+_FORGOTTEN_S = 5.0
+"""After which a commit without an answer is sent again: one that gets none must not stop us."""
 _NOT_OURS = frozenset(
     {
         KafkaError.UNKNOWN_MEMBER_ID,
@@ -56,15 +58,20 @@ class Commits:
 
     def send(self, consumer: Consumer) -> None:
         """Commit what has changed, without waiting; `answered` hears what became of it."""
+        now = self._clock()
         if not self._unanswered and not self._offsets.has_changed():
-            self._covered_at = self._clock()
+            self._covered_at = now
+        if self._unanswered and now - self._unanswered[0] > _FORGOTTEN_S:
+            self._unanswered.clear()
+            for partition in self._offsets.assigned():
+                self._offsets.refused(partition)
         self._send(consumer, self._offsets.commits())
 
     def answered(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
         """Take the broker's answer to an asynchronous commit; for the client's `on_commit`."""
-        sent_at = self._unanswered.popleft()
+        sent_at = self._unanswered.popleft() if self._unanswered else None  # None: it was given up
         results = [self._note(error or p.error, [(p.topic, p.partition)]) for p in partitions]
-        if error is None and all(results):
+        if sent_at is not None and error is None and all(results):
             self._covered_at = sent_at
 
     def are_late(self) -> bool:

@@ -137,10 +137,15 @@ class Fleet:
         self.members.remove(member)
 
     def look(self) -> list[Member]:
-        """Take out those that have ended by themselves; a fault each."""
+        """Take out those that have ended by themselves; a fault each.
+
+        It is none that one which was started while the broker was away gave up after 30 s.
+        """
         gone = [m for m in self.members if not m.is_leaving and m.worker.died()]
         for member in gone:
-            self.faults.append(f"{member.worker.log.name}: {member.worker.died()}")
+            why = member.worker.died() or ""
+            if "no broker answers" not in why:
+                self.faults.append(f"{member.worker.log.name}: {why}")
             self.members.remove(member)
         return gone
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from faults.chaos.diagnosis import diagnose
 from faults.chaos.faulty_judge import FaultyJudge
 from faults.chaos.fleet import Fleet
 from faults.chaos.ledger import LedgerProcess
@@ -59,7 +60,9 @@ class Stage:
         try:
             until(self._is_done, limit_s)
         except AssertionError as error:
+            topic = SPANS + self.suffix
             self.unsettled.append(f"after {limit_s:g} s without a fault not all is done: {error}")
+            self.unsettled.extend(diagnose(self.servers, topic, self.groups, self.fleet))
         return time.monotonic() - began
 
     def _is_done(self) -> bool:
