@@ -35,7 +35,7 @@ def run(plan: Plan) -> Result | None:
     )
     try:
         with (
-            closing(KafkaServer(libraries(), CLASSIC_ONLY if is_classic else None)) as kafka,
+            closing(_kafka(is_classic=is_classic)) as kafka,
             tempfile.TemporaryDirectory() as folder,
         ):
             result = on_kafka(plan, kafka, Path(folder))
@@ -46,6 +46,10 @@ def run(plan: Plan) -> Result | None:
     if result.problems:
         print(*result.log, sep="\n", flush=True)
     return result
+
+
+def _kafka(*, is_classic: bool) -> KafkaServer:
+    return KafkaServer(libraries(), CLASSIC_ONLY) if is_classic else KafkaServer(libraries())
 
 
 def report(results: Sequence[Result]) -> None:

@@ -1,11 +1,13 @@
-"""Makes the JSON Schemas and reference pages out of the models; `--check` fails where one is stale.
+"""Makes what follows from the code: schemas, reference pages, rules and dashboards of `deploy/`.
 
-Types, bounds and defaults come from the models themselves, meanings from their docstrings.
+`--check` fails where one is stale. Types, bounds and defaults come from the models themselves,
+meanings from their docstrings.
 """
 
 import ast
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +19,15 @@ from pydantic import TypeAdapter
 import schemas.config
 import schemas.outcome
 import schemas.reasons
+from evaluators.registry import available
 from schemas.config import Config
+from schemas.config_file import load
 from schemas.kafka_properties import REFUSED_PROPERTIES, SECRET_PROPERTIES
 from schemas.outcome import SCHEMA_VERSION, Outcome
 from schemas.reasons import DeadLetterReason, Reason, Status
+from workers.commands import rules
+from workers.dashboards import build as dashboards
+from workers.signals import SCRAPE_S
 
 _ROOT = Path(__file__).parent.parent
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -307,7 +314,20 @@ def generated() -> dict[Path, str]:
         Path("schemas/outcome.schema.json"): json.dumps(outcome_schema(), indent=2) + "\n",
         Path("docs/configuration.md"): configuration_page(),
         Path("docs/outcome.md"): outcome_page(),
+        **deployed(),
     }
+
+
+def deployed() -> dict[Path, str]:
+    """What `assay rules` and `assay dashboards` write for the config of compose.yaml."""
+    path = _ROOT / "deploy/assay.yaml"
+    variables = re.findall(r"\$\{(\w+)\}", path.read_text(encoding="utf-8"))
+    known = {offer.name for offer in available()}
+    config = load(path, dict.fromkeys(variables, "example"), known)
+    written = rules.contents(config, SCRAPE_S)
+    files = {Path("deploy/prometheus") / name: text for name, text in written.items()}
+    shown = dashboards.contents(config)
+    return files | {Path("deploy/grafana/dashboards") / name: text for name, text in shown.items()}
 
 
 def main(arguments: list[str]) -> int:

@@ -20,7 +20,9 @@ class Scope(StrEnum):
 
     SPAN = "span"
     TRACE = "trace"
+    """A whole trace; it runs when the trace has ended, in a lane of its own."""
     SESSION = "session"
+    """A conversation, by the history that a span carries; it runs when that span arrives."""
 
 
 class Need(StrEnum):
@@ -37,6 +39,7 @@ class Need(StrEnum):
     TOOLS = "tools"
     SYSTEM_PROMPT = "system_prompt"
     SESSION = "session"
+    """An earlier message of the user, in the history that the span carries."""
 
 
 class JudgeUse(StrEnum):
@@ -122,11 +125,14 @@ class Subject:
     """What is evaluated.
 
     Attributes:
-        span: The span itself; `span.messages_in`, `span.output_text`, `span.tool_calls`.
+        span: The span itself; `span.messages_in`, `span.output_text`, `span.tool_calls`. For
+            evaluators of scope trace the trace as one call: what was asked at its beginning, what
+            was answered at its end, all tool calls between.
         context: Texts that the answer had to rest on (retrieved documents, tool results).
         reference: The right answer, where one is known.
         judge: The judge that the config names for this evaluator, or None.
-        spans: All spans of the trace, for evaluators of scope trace; else just `span`.
+        spans: All spans of the trace that are of an LLM application, in the order of their start,
+            each call once, for evaluators of scope trace; else just `span`.
     """
 
     span: Span

@@ -1,10 +1,10 @@
 """The judged text by field, as a judge gets it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 
-from schemas.span import Message, ToolCall
+from schemas.span import Message, Span, SpanKind, ToolCall
 
 from .contract import Need, Subject
 from .rubric_file import Input
@@ -47,7 +47,35 @@ def _conversation(messages: tuple[Message, ...]) -> str:
     return _json(turns)
 
 
-def _json(value: list[dict[str, object]]) -> str:
+def _results(subject: Subject) -> str:
+    """Each tool call with what came of it: `ok`, `error`, or `no result` where none is known.
+
+    Tool spans say it best. Where there are none the results stand in the prompts as messages, which
+    do not say which of them failed.
+    """
+    done = [span for span in subject.spans if span.kind is SpanKind.TOOL]
+    known: list[dict[str, object]] = [_result(span) for span in done]
+    names = {span.tool_name for span in done}
+    if not done:
+        said = [m for s in (*subject.spans, subject.span) for m in s.messages_in]
+        results = [m.content for m in said if m.role == "tool" and m.content]
+        known = [{"result": text} for text in dict.fromkeys(results)]
+        names = {call.name for call in subject.span.tool_calls} if known else set()
+    waiting = [call for call in subject.span.tool_calls if call.name not in names]
+    return _json([*known, *({"tool": c.name, "status": "no result"} for c in waiting)])
+
+
+def _result(span: Span) -> dict[str, object]:
+    status = "error" if span.error else "ok" if span.tool_result is not None else "no result"
+    return {
+        "tool": span.tool_name or span.name,
+        "arguments": span.tool_arguments,
+        "status": status,
+        "result": span.tool_result,
+    }
+
+
+def _json(value: Sequence[Mapping[str, object]]) -> str:
     if not value:
         return ""
     try:
@@ -64,4 +92,5 @@ _FIELDS: Mapping[Input, Callable[[Subject], str]] = {
     Input.REFERENCE: lambda subject: subject.reference or "",
     Input.TOOL_CALLS: lambda subject: _calls(subject.span.tool_calls),
     Input.CONVERSATION: lambda subject: _conversation(subject.span.messages_in),
+    Input.TOOL_RESULTS: _results,
 }

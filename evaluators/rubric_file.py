@@ -38,6 +38,8 @@ class Input(StrEnum):
     TOOL_CALLS = "tool_calls"
     CONVERSATION = "conversation"
     """All messages before the answer but the system's, in order."""
+    TOOL_RESULTS = "tool_results"
+    """The tool calls of a trace and what came of each; of a span, the results in its prompt."""
 
 
 class Rule(StrEnum):
@@ -79,7 +81,7 @@ class RubricFile(_Section):
     needs: Annotated[
         tuple[Annotated[Need, Field(strict=False)], ...] | None, Field(strict=False)
     ] = None
-    """What must be there; null: all that `inputs` names, `tool_calls` apart."""
+    """What must be there; null: all that `inputs` names, tool calls and their results apart."""
     instructions: Text
     items: Annotated[tuple[RubricItem, ...], Field(strict=False, min_length=1, max_length=20)]
     rule: Annotated[Rule | None, Field(strict=False)] = None
@@ -94,8 +96,6 @@ class RubricFile(_Section):
         ids = [item.id for item in self.items]
         if len(set(ids)) < len(ids):
             raise ValueError("items: each needs an id of its own")
-        if self.scope is Scope.TRACE:
-            raise ValueError("scope: a rubric looks at a span or a session")
         if self.safety and self.rule is not None:
             raise ValueError("rule: a safety rubric scores by severity; remove the rule")
         if self.safety and not all(item.severity for item in self.items):

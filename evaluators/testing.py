@@ -105,10 +105,12 @@ def make_span(
     answer: str | None = "It arrives tomorrow.",
     *,
     system: str | None = None,
+    history: Iterable[Message] = (),
     **fields: Any,
 ) -> Span:
-    """A span of one chat call; `fields` are any others of `Span`."""
+    """A span of one chat call, `history` before its question; `fields` are any others of `Span`."""
     messages = [Message("system", system)] if system is not None else []
+    messages += history
     if question is not None:
         messages.append(Message("user", question))
     known: dict[str, Any] = {
@@ -135,6 +137,7 @@ def full_subject(judge: Judge | None = None) -> Subject:
         f"Where is the {word} parcel?",
         f"The {word} parcel arrives tomorrow.",
         system=f"You answer for {word} Ltd.",
+        history=(Message("user", f"Is {word} open?"), Message("assistant", f"{word} is.")),
         tool_calls=(ToolCall("find", {"name": word, word: 1}, "call_1"),),
         session_id="session-1",
         attributes={"gen_ai.tool.definitions": f'[{{"name": "find_{word}"}}]'},
@@ -316,8 +319,10 @@ _CHECKED_BY_WORKER = frozenset({Need.INPUT, Need.TOOLS, Need.SESSION})
 def _with_only(subject: Subject, needs: Iterable[Need]) -> Subject:
     """The subject with what `needs` names, and nothing else."""
     kept = frozenset(needs)
-    roles = {"user": Need.INPUT, "system": Need.SYSTEM_PROMPT}
-    messages = [message for message in subject.span.messages_in if roles[message.role] in kept]
+    *before, question = subject.span.messages_in
+    messages = [m for m in before if m.role == "system" and Need.SYSTEM_PROMPT in kept]
+    messages += [m for m in before if m.role != "system" and Need.SESSION in kept]
+    messages += [question] if Need.INPUT in kept else []
     span = replace(
         subject.span,
         messages_in=tuple(messages),

@@ -88,7 +88,7 @@ class KafkaConfig(_Section):
     bootstrap_servers: Text
     """Brokers to start from, `host:port`, separated by commas."""
     group_id: Text = "assay"
-    """Consumer group; each lane adds its name: `.code`, `.judge`."""
+    """Consumer group; each lane adds its name: `.code`, `.judge`, `.trace`."""
     spans: Annotated[tuple[Topic, ...], Field(min_length=1), AfterValidator(_distinct)]
     """Topics that hold OTLP trace exports."""
     encoding: Literal["auto", "otlp_proto", "otlp_json"] = "auto"
@@ -178,6 +178,20 @@ class JudgeConfig(_Section):
         return self
 
 
+class ProcessConfig(_Section):
+    """The processes of an evaluator that has `isolate: process`, for each worker."""
+
+    processes: Count = 2
+    """Processes at a time."""
+    concurrency: Count = 32
+    """Evaluations in a process at a time; raise it where they wait for a slow judge."""
+    memory_bytes: Annotated[int, Field(ge=67108864)] | None = None
+    """What a process may allocate, at least 64 MiB; null sets no bound. What asks for more gets a
+    `MemoryError`, or dies, and a fresh process takes its place."""
+    recycle_after: Count = 10000
+    """Evaluations after which a process is replaced, whatever it has leaked."""
+
+
 class EvaluatorConfig(_Section):
     """What differs from an evaluator's own defaults."""
 
@@ -199,6 +213,10 @@ class EvaluatorConfig(_Section):
     """Content of the rubric file, read by the loader; no key of the file."""
     folder: SkipJsonSchema[Path] = Field(default=Path(), repr=False)
     """The config's folder, set by the loader; no key of the file."""
+    isolate: Literal["process"] | None = None
+    """`process`: its code runs in processes of its own, which are killed where it does not end."""
+    process: ProcessConfig = ProcessConfig()
+    """Those processes; only with `isolate: process`."""
     options: dict[str, Any] = {}
     """The evaluator's own options; relative paths in them start at the config's folder."""
 
@@ -239,6 +257,19 @@ class CostConfig(_Section):
     """By whom costs are told apart."""
     reference_usd: Annotated[float, Field(gt=0), _NUMBER] = 0.01
     """Cost in US dollars of a call whose bounded cost score is one half."""
+
+
+class TracesConfig(_Section):
+    """When a trace is taken to be whole, and how much may wait for that; per worker."""
+
+    idle_s: Seconds = 30.0
+    """Seconds without a new span after which a trace counts as whole."""
+    max_age_s: Seconds = 900.0
+    """Seconds after which a trace is evaluated as it is, although spans still come."""
+    max_bytes: Count = 268435456
+    """Bytes of the records of waiting traces; beyond, the oldest are `skipped(trace_evicted)`."""
+    max_count: Count = 50000
+    """Traces that wait; beyond, the oldest are `skipped(trace_evicted)`."""
 
 
 class LimitsConfig(_Section):
@@ -346,6 +377,8 @@ class Config(_Section):
     """Which spans are evaluated, how many of them, and by whom."""
     cost: CostConfig = CostConfig()
     """How the cost of the observed calls is counted."""
+    traces: TracesConfig = TracesConfig()
+    """When a trace is taken to be whole, and how much may wait for that."""
     limits: LimitsConfig = LimitsConfig()
     """Bounds on what a worker takes in."""
     dead_letters: DeadLettersConfig = DeadLettersConfig()

@@ -21,11 +21,9 @@ from .yaml_file import Document, Location, dotted, read_text, read_yaml
 
 _NOT_BUILT = (
     ("budgets",),
-    ("traces",),
     ("kafka", "leases"),
     ("evaluators", "*", "verify"),
     ("evaluators", "*", "jury"),
-    ("evaluators", "*", "isolate"),
     ("evaluators", "*", "anchors"),
     ("evaluators", "*", "calibration"),
 )

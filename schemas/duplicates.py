@@ -141,12 +141,19 @@ def _outer_call(span: Span, spans: dict[_Key, Span], calls: dict[_Key, Span]) ->
 
 def _join_answers(groups: _Groups) -> None:
     """Join a request that has no answer with the sibling that has it and starts after it."""
-    waiting: dict[Any, list[Span]] = {}
-    for span in sorted(groups.calls.values(), key=lambda span: span.start_unix_nano):
+    families: dict[Any, list[Span]] = {}
+    for span in groups.calls.values():
+        families.setdefault((span.trace_id, span.parent_span_id, span.scope), []).append(span)
+    for family in families.values():
+        if len(family) > 1:  # an only child's content is not read for this
+            _join_family(groups, sorted(family, key=lambda span: span.start_unix_nano))
+
+
+def _join_family(groups: _Groups, family: Sequence[Span]) -> None:
+    asked: list[Span] = []
+    for span in family:
         if not span.messages_in:
             continue
-        family = (span.trace_id, span.parent_span_id, span.scope)
-        asked = waiting.setdefault(family, [])
         if not _has_answer(span):
             if not span.error:
                 asked.append(span)

@@ -19,6 +19,31 @@ class BreakerState(StrEnum):
     HALF_OPEN = "half_open"
 
 
+class Output(StrEnum):
+    """Where outcomes go besides the scores topic."""
+
+    KAFKA_LOG = "kafka_log"
+    """`kafka.otlp_scores`."""
+    OTLP_LOG = "otlp_log"
+    """Log records to `outputs.otlp`."""
+    OTLP_SPAN = "otlp_span"
+    """Spans to `outputs.otlp`."""
+
+
+class OutputResult(StrEnum):
+    """What became of an outcome at an output; all but the first mean that it is not there."""
+
+    SENT = "sent"
+    REJECTED = "rejected"
+    """The receiver took the request, and said that it did not keep this part of it."""
+    FAILED = "failed"
+    """The receiver was not to be reached, or refused the request."""
+    QUEUE_FULL = "queue_full"
+    """It was slower than outcomes came."""
+    STOPPED = "stopped"
+    """The worker stopped and could not wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class JudgeCalled:
     """One request to a judge ended, in whatever way."""
@@ -85,6 +110,30 @@ class EvaluationAbandoned:
     """A task swallowed its cancellation; it is fenced and left behind."""
 
     evaluator: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLeft:
+    """A task that an evaluation started, or its own, still runs although the evaluation is over."""
+
+    evaluator: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLeftEnded:
+    """A task that was left behind has ended after all."""
+
+    evaluator: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnded:
+    """A process of an isolated evaluator was killed, died, or was replaced."""
+
+    evaluator: str
+    why: str
+    is_fault: bool
+    """False where it had done its share of evaluations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +216,65 @@ class SpanRedelivered:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceConcluded:
+    """A trace waits no more: it is evaluated, or let go where no route selects it."""
+
+    why: str
+    """`root`, `idle` or `max_age`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEvicted:
+    """A trace was concluded early, unevaluated, for lack of room."""
+
+    bound: str
+    """`max_count`, `max_bytes`, `records` or `metadata`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSplit:
+    """A record's key is not the id of the trace in it, so no worker sees the whole trace."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpansLate:
+    """Spans came after their trace was concluded; they evaluate nothing."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class LoopBlocked:
-    """The event loop stood still; something in it blocks."""
+    """The event loop stands still; something in it blocks."""
 
     seconds: float
+    """For how long until now."""
+    evaluator: str | None
+    """Whose code stands on the loop's stack; None: no evaluator's."""
+    stack: tuple[str, ...]
+    """Where the loop's thread is, the innermost call last: file, line and function, no values."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopFreed:
+    """The event loop moves again."""
+
+    seconds: float
+    """For how long it stood still in all."""
+    evaluator: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomesExported:
+    """An output is done with some outcomes, in one way or another."""
+
+    output: Output
+    result: OutputResult
+    count: int
+    error: str
+    """Empty where they were sent."""
 
 
 Event = (
@@ -181,6 +285,9 @@ Event = (
     | StructuredModeChanged
     | EvaluatorRaised
     | EvaluationAbandoned
+    | TaskLeft
+    | TaskLeftEnded
+    | ProcessEnded
     | RouteFailed
     | DeadLettered
     | PartitionsAssigned
@@ -190,8 +297,17 @@ Event = (
     | CommitFailed
     | KafkaError
     | SpanRedelivered
+    | TraceConcluded
+    | TraceEvicted
+    | TraceSplit
+    | SpansLate
     | LoopBlocked
+    | LoopFreed
+    | OutcomesExported
 )
 
 Emit = Callable[[Event], None]
-"""Called from the event loop's thread or the poll thread; never blocks, never raises."""
+"""Called from the event loop's thread, poll threads, the watchdog's and those of outputs.
+
+It never blocks and never raises.
+"""

@@ -186,7 +186,7 @@ class Outcome:
     """
 
     evaluation_id: str
-    """Hash of trace, span and evaluator; the same after a redelivery."""
+    """Hash of trace, span (none for a trace evaluator) and evaluator; the same when repeated."""
     outcome: Status
     reason: Reason | None
     detail: str | None

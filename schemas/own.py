@@ -1,9 +1,15 @@
 """Assay's own spans, which no evaluator may judge: a judge that judges its judges never ends."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from .span import Span
 
 SCOPE = "assay"
 """Instrumentation scope of the spans that Assay writes."""
+
+EVALUATION_ID = "assay.evaluation_id"
+"""Attribute of each of them: a sign that stays where something on their way drops the scope."""
 
 PREAMBLE = "You are an evaluator inside Assay."
 """How the system message of every judge begins, for spans that other libraries write about it."""
@@ -15,7 +21,7 @@ def is_own(span: Span) -> bool:
     Only the system message counts, and only its beginning: what a user writes can copy the phrase
     but cannot take its place, so nobody can hide a conversation from evaluation with it.
     """
-    if span.scope == SCOPE:
+    if is_score(span.scope, span.attributes):
         return True
     if not span.messages_in:
         return False
@@ -25,3 +31,8 @@ def is_own(span: Span) -> bool:
         and message.content is not None
         and message.content.startswith(PREAMBLE)
     )
+
+
+def is_score(scope: str, attributes: Mapping[str, Any]) -> bool:
+    """Whether a span of this scope, with these attributes, is one that shows an outcome."""
+    return scope == SCOPE or EVALUATION_ID in attributes

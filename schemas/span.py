@@ -1,6 +1,6 @@
 """What a span is to Assay, whichever library recorded it: plain data, unknown is `None`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -76,12 +76,29 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
 
 
+ReadContent = Callable[[], dict[str, Any]]
+"""Gives those of a span's content fields that are not their defaults; never raises."""
+
+CONTENT_FIELDS = (
+    "messages_in",
+    "output_text",
+    "tool_calls",
+    "other_choices",
+    "finish_reason",
+    "truncated",
+    "content_setting",
+)
+"""What `Span.made` may leave unread."""
+
+_READ_CONTENT = "_read_content"
+
+
 @dataclass
 class Span:
     """One span of an LLM application, normalised from any convention. Unknown is `None`.
 
     Nobody changes a span once it is made. It is neither frozen nor has it slots, because the
-    conventions make spans by `made`.
+    conventions make spans by `made`, which leaves content unread until somebody asks for it.
 
     Token counts are those on the span: most libraries add cache reads and writes to the input.
     `cost_usd` is what the producer gave, never an estimate of ours.
@@ -144,14 +161,22 @@ class Span:
     size_bytes: int = 0
 
     @classmethod
-    def made(cls, fields: dict[str, Any]) -> "Span":
+    def made(cls, fields: dict[str, Any], content: ReadContent | None = None) -> "Span":
         """A span whose attributes are these, all that have no default among them.
 
         They are taken over and not copied: for one in ten thousand spans `Span(...)` would do, but
         to go through 45 parameters takes longer than to find out what most of them are.
+
+        Args:
+            fields: The attributes.
+            content: Reads those of `CONTENT_FIELDS` that are not given; called once, when the first
+                of them is asked for. Most spans are routed without, and to read messages takes
+                longer than all else (`bench/decode.py`).
         """
         span = object.__new__(cls)
         span.__dict__ = fields
+        if content is not None:
+            fields[_READ_CONTENT] = content
         return span
 
     @property
@@ -167,6 +192,27 @@ class Span:
     def duration_s(self) -> float:
         """Seconds from start to end, never negative."""
         return max(0, self.end_unix_nano - self.start_unix_nano) / 1e9
+
+
+class _ContentField:
+    """Stands in a content field's place on the class: found only where a span has no value yet."""
+
+    def __init__(self, name: str, default: Any) -> None:
+        self._name = name
+        self._default = default
+
+    def __get__(self, span: Span | None, _: type[Span]) -> Any:
+        if span is None:
+            return self._default
+        values = span.__dict__
+        read = values.pop(_READ_CONTENT, None)
+        if read is not None:
+            values.update(read())
+        return values.setdefault(self._name, self._default)
+
+
+for _name in CONTENT_FIELDS:
+    setattr(Span, _name, _ContentField(_name, getattr(Span, _name)))
 
 
 @dataclass(slots=True)

@@ -30,8 +30,9 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 ASSAY = str(Path(sys.executable).with_name("assay"))
 
-OFFLINE = ("spans", "evaluate", "evaluators", "check")
-ONLINE = ("topics", "run", "scores", "check --online")
+OFFLINE = ("spans", "evaluate", "evaluators", "check", "rules")
+ASKING = ("estimate", "top", "scores", "explain", "dead-letters")
+ONLINE = ("topics", "run", "check --online", *ASKING)
 """Every command is tried by one of the two tests below; `make` by its own."""
 
 
@@ -203,19 +204,23 @@ def test_commands_with_a_broker_work(folder: Path, kafka: KafkaServer, judge: _J
     producer.produce("readme_spans", (ROOT / "examples/support.json").read_bytes())
     assert producer.flush(30) == 0
     by_name.pop("run")
-    scores = [*by_name.pop("scores --since")[:4], "--json"]
-    assert by_name == {}
     with worker_process(folder, config, arguments=["--lane", "code"]) as worker:
         worker.wait_ready()
         until(lambda: worker.metric("assay_outcomes_total") >= 4, 30)
         assert worker.stop() == 0
-    listed = [json.loads(line) for line in _run(scores, folder).stdout.splitlines()]
-    assert sorted(line["evaluator"]["name"] for line in listed) == [
-        "pii",
-        "pii",
-        "secrets",
-        "secrets",
-    ]
+    said = {}
+    for command in by_name.values():
+        done = _run(command, folder, COLUMNS="300")
+        assert (done.returncode, done.stderr) == (0, ""), command
+        said[command[1]] = done.stdout
+    assert said.keys() == set(ASKING)
+    assert "2 LLM calls" in said["estimate"]
+    assert "4 outcomes" in said["top"]
+    assert "pii: scored 1.00 pass" in said["explain"]
+    assert "answer_relevance: no outcome; not read yet" in said["explain"]
+    listed = _run(["assay", "scores", "--since", "15m", "--json"], folder).stdout.splitlines()
+    names = [json.loads(line)["evaluator"]["name"] for line in listed]
+    assert sorted(names) == ["pii", "pii", "secrets", "secrets"]
 
 
 def test_the_example_plugin_keeps_the_contract() -> None:

@@ -5,86 +5,13 @@ import shutil
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+[\w.-]*(@sha256:[0-9a-f]{64})?")
 MACHINE_PATH = re.compile(r"(?<![\w.:/})-])/(?:work|root|home|Users|tmp)/\w")
-
-every_service = pytest.mark.parametrize("name", SERVICES)
-
-
-@every_service
-def test_a_service_runs_with_no_more_rights_than_it_needs(name: str) -> None:
-    """No root, no capabilities, no writable image, no way to more, a bound on memory and logs."""
-    service = SERVICES[name]
-    assert int(service["user"].split(":")[0]) > 0
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["deploy"]["resources"]["limits"]["memory"]
-    assert service["logging"]["options"].keys() == {"max-size", "max-file"}
-
-
-@every_service
-def test_a_service_is_reached_from_this_machine_only(name: str) -> None:
-    """Each published port is bound to loopback."""
-    for port in SERVICES[name].get("ports", []):
-        assert port.startswith("127.0.0.1:")
-
-
-@every_service
-def test_the_image_of_a_service_is_pinned(name: str) -> None:
-    """An image has an exact version."""
-    assert PINNED.fullmatch(SERVICES[name]["image"])
-
-
-@every_service
-def test_what_a_service_names_is_there(name: str) -> None:
-    """Services, conditions, configurations and volumes that are referred to exist."""
-    service = SERVICES[name]
-    for other, how in service.get("depends_on", {}).items():
-        needs_check = how["condition"] == "service_healthy"
-        assert not needs_check or "healthcheck" in SERVICES[other]
-    for config in service.get("configs", []):
-        assert (ROOT / COMPOSE["configs"][config["source"]]["file"]).is_file()
-    for volume in service.get("volumes", []):
-        assert volume.split(":")[0] in COMPOSE["volumes"]
-
-
-def test_the_worker_can_be_scaled() -> None:
-    """Nothing of the worker can exist only once: no fixed name, no port of the host."""
-    assert SERVICES["worker"].keys().isdisjoint({"container_name", "ports", "hostname"})
-
-
-def test_the_worker_has_time_to_stop() -> None:
-    """Docker waits longer than a worker may take to drain and flush, 20 s by default."""
-    assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > 20
-
-
-def test_the_collector_writes_what_workers_need() -> None:
-    """Whole traces by key, acknowledged by all replicas, on the topic that the worker reads."""
-    collector = yaml.safe_load((ROOT / "deploy/collector/config.yaml").read_text())
-    kafka = collector["exporters"]["kafka"]
-    assert kafka["partition_traces_by_id"] is True
-    assert kafka["producer"]["required_acks"] == -1
-    worker = yaml.safe_load((ROOT / "deploy/assay.yaml").read_text())
-    assert kafka["traces"] == {"topic": worker["kafka"]["spans"][0], "encoding": "otlp_proto"}
-    assert kafka["brokers"] == [worker["kafka"]["bootstrap_servers"]]
-    pipeline = collector["service"]["pipelines"]["traces"]
-    assert pipeline["processors"][0] == "memory_limiter"
-    used = {*pipeline["receivers"], *pipeline["processors"], *pipeline["exporters"]}
-    assert used == {
-        *collector["receivers"],
-        *collector["processors"],
-        *collector["exporters"],
-    }
 
 
 def test_the_worker_image_is_pinned_and_safe() -> None:
@@ -108,6 +35,19 @@ def test_the_image_gets_all_packages() -> None:
     for name in shipped:
         assert f"!{name}" in ignored
         assert name in copied.split()
+
+
+def test_the_image_gets_nothing_else() -> None:
+    """Docker is shown no configuration, test, history or secret that lies in the folder."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    shipped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
+    shown = {
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    assert shown == {*shipped, "pyproject.toml", "requirements.lock", "README.md", "LICENSE"}
+    assert (ROOT / ".dockerignore").read_text().count("\n*\n") == 1
 
 
 def test_make_explains_itself() -> None:

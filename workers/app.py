@@ -19,21 +19,26 @@ from structlog.typing import FilteringBoundLogger
 from evaluators.judge.client import Endpoints, JudgeClient
 from schemas.config import Config, JudgeConfig
 from schemas.errors import AssayError, ConfigError
-from schemas.events import Event, LoopBlocked
+from schemas.events import Event
+from schemas.outcome import Outcome
 
 from . import kafka_settings
 from .configured import Configured, build
 from .health import Health, serve
 from .intake import Counted
 from .lane import Lane, build_lane, lanes_of
+from .malloc import give_back_large_buffers
 from .metrics import Metrics
 from .offsets import Partition
 from .publisher import Publisher
+from .sinks.outputs import open_outputs
 from .telemetry import Telemetry
+from .threads import Threads
+from .wall import watch_tasks
+from .watchdog import Watchdog
 
 _BROKER_WAIT_S = 30.0
 _TICK_S = 0.5
-_BLOCKED_S = 5.0
 _STOP_MARGIN_S = 15.0
 _LEAVE_S = 5.0
 _FREE_S = 30.0
@@ -57,6 +62,8 @@ def missing_topics(config: Config, gives_up: Callable[[], bool] = lambda: False)
     """
     client = Producer(kafka_settings.common(config.kafka))
     wanted = {*config.kafka.spans, config.kafka.scores, config.kafka.dead_letters}
+    if config.kafka.otlp_scores is not None:
+        wanted.add(config.kafka.otlp_scores)
     until = time.monotonic() + _BROKER_WAIT_S
     while True:
         try:
@@ -83,6 +90,7 @@ def run_process(worker: "Worker") -> None:
     Raises:
         AssayError: As `Worker.run`.
     """
+    give_back_large_buffers()
     runner = asyncio.Runner()
     try:
         runner.run(worker.run())
@@ -144,12 +152,16 @@ class Worker:
     async def _run(self) -> None:
         config = self._config
         registry = CollectorRegistry()
-        evaluators = build(config, self._open_judge)
+        evaluators = build(config, self._open_judge, self._emit)
         names = tuple(self._wanted_lanes or lanes_of(evaluators))
         self._metrics = Metrics(registry, config, lanes=names)
         self._telemetry = Telemetry(self._metrics, self._log)
+        self._watchdog = Watchdog(self._health, self._emit)
+        watch_tasks(self._loop)
+        self._loop.set_default_executor(Threads())
         for judge in self._judges:
-            self._metrics.judges.start(judge.label)
+            asking = [name for name, one in evaluators.items() if one.judge is judge]
+            self._metrics.judges.start(judge.label, asking)
         server = serve(config.metrics.host, config.metrics.port, registry, self._health)
         self.port = server.port
         try:
@@ -157,6 +169,8 @@ class Worker:
             if not self._is_stopping:
                 await self._run_lanes(names, evaluators)
         finally:
+            for evaluator in evaluators.values():
+                await evaluator.aclose()
             for judge in self._judges:
                 await judge.aclose()
             server.close()
@@ -167,9 +181,11 @@ class Worker:
             self._emit,
             on_health=partial(self._health.set_ready, "producer"),
         )
+        self._outputs = open_outputs(self._config, self._emit)
         self._lanes = [self._lane(name, evaluators, publisher) for name in names]
         for lane in self._lanes:
             self._health.set_ready(f"lane {lane.name}", False, "has not joined its group yet")
+        self._watchdog.start()
         ticker = asyncio.create_task(self._tick())
         tasks = [asyncio.create_task(lane.run()) for lane in self._lanes]
         try:
@@ -178,9 +194,11 @@ class Worker:
             self.stop()  # where one has failed the others drain; cancelled, they would repeat work
             await asyncio.wait(tasks)
             ticker.cancel()
+            self._watchdog.close()
             # All that was acknowledged is committed. What is not belongs to records that the next
             # owner publishes: sent now, it would come twice.
             publisher.close(0)
+            await asyncio.to_thread(self._outputs.close)
         errors = [error for task in tasks if (error := task.exception()) is not None]
         if errors:
             raise next((error for error in errors if isinstance(error, AssayError)), errors[0])
@@ -192,7 +210,7 @@ class Worker:
             evaluators,
             publisher=publisher,
             emit=self._emit,
-            observe=self._metrics.observe_outcomes,
+            observe=self._observe,
             observe_lag=partial(self._observe_lag, name),
             count=self._count,
             beat=partial(self._health.beat, f"poll {name}"),
@@ -212,11 +230,18 @@ class Worker:
 
     def _emit(self, event: Event) -> None:
         self._telemetry(event)
+        self._watchdog.note(event)
+
+    def _observe(self, outcomes: Sequence[Outcome]) -> None:
+        """Count outcomes that the scores topic has, and give them to the other outputs."""
+        self._metrics.observe_outcomes(outcomes)
+        self._outputs.offer(outcomes)
 
     def _count(self, counted: Counted) -> None:
         pipeline = self._metrics.pipeline
         pipeline.records.labels(counted.lane).inc()
         pipeline.spans.inc(counted.spans)
+        pipeline.own_spans.inc(counted.own)
         for convention in counted.conventions:
             pipeline.llm_spans.labels(convention).inc()
         self._metrics.observe_calls(counted.calls)
@@ -272,16 +297,18 @@ class Worker:
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._metrics.load_prices)
         while True:
-            self._health.beat("loop")
+            self._watchdog.beat()
             for lane in self._lanes:
                 self._metrics.pipeline.set_in_flight(
                     lane.name, lane.gate.items, lane.gate.size_bytes
                 )
+                if lane.traces is not None:
+                    self._metrics.traces.set_waiting(
+                        lane.traces.waiting, lane.traces.size_bytes, lane.traces.oldest_s
+                    )
                 self._metrics.pipeline.set_oldest_unfinished(
                     lane.name, lane.offsets.oldest_timestamp_s()
                 )
             due = loop.time() + _TICK_S
             await asyncio.sleep(_TICK_S)
-            late_s = loop.time() - due
-            if late_s > _BLOCKED_S:
-                self._emit(LoopBlocked(late_s))
+            self._metrics.pipeline.loop_lag.set(loop.time() - due)

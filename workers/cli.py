@@ -16,6 +16,7 @@ from schemas.errors import AssayError, ConfigError, PluginError
 
 from .cli_dead_letters import dead_letters
 from .cli_options import DEFAULT_CONFIG, AsJson, ConfigPath
+from .cli_second_chances import backfill, retry
 
 # Plain help, no rich: importing it takes longer than everything else that `assay --help` does.
 app = typer.Typer(
@@ -41,6 +42,7 @@ class LaneName(StrEnum):
 
     CODE = "code"
     JUDGE = "judge"
+    TRACE = "trace"
 
 
 @app.command(short_help="See spans being judged and a regression noticed.")
@@ -207,6 +209,55 @@ def explain(
     )
 
 
+@app.command(short_help="Say what a config would come to in a day.")
+def estimate(
+    config: ConfigPath = DEFAULT_CONFIG,
+    minutes: Annotated[
+        int, typer.Option(min=1, max=10080, metavar="N", help="How far back to read.")
+    ] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a config would come to in a day: matches, evaluations and judge spend.
+
+    Reads the last minutes of the spans topics, joins no group, and asks no judge. Run it before a
+    route or its sample is changed. Exit code 1: nothing was written in that time.
+    """
+    from .commands import common  # noqa: PLC0415
+    from .commands import estimate as command  # noqa: PLC0415
+
+    common.with_config(
+        config, lambda loaded: command.run(loaded, minutes=minutes, as_lines=as_json)
+    )
+
+
+@app.command(short_help="Watch scores as they come.")
+def top(
+    config: ConfigPath = DEFAULT_CONFIG,
+    window: Annotated[
+        str, typer.Option(metavar="AGE", help="How far back to count: 30s, 15m, 24h, 7d.")
+    ] = "15m",
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Watch what each evaluator says of each route, and what it costs, until Ctrl-C.
+
+    Reads the scores topic alone. Where the output is no terminal, it looks once; with --json, a
+    line for each look.
+    """
+    from .commands import common  # noqa: PLC0415
+    from .commands import top as command  # noqa: PLC0415
+
+    window_s = command.window_seconds(window)
+    common.with_config(
+        config,
+        lambda loaded: command.run(loaded, window_s=window_s, once=once, as_lines=as_json),
+    )
+
+
+app.command(short_help="Make failed and skipped evaluations again.")(retry)
+app.command(short_help="Evaluate what the spans topics hold of a time.")(backfill)
+
+
 @app.command(short_help="Write Prometheus alert rules for a config.")
 def rules(
     config: ConfigPath = DEFAULT_CONFIG,
@@ -227,6 +278,23 @@ def rules(
 
     scrape_s = command.scrape_seconds(scrape_interval)
     common.with_config(config, lambda loaded: command.run(loaded, folder=out, scrape_s=scrape_s))
+
+
+@app.command(short_help="Write Grafana dashboards for a config.")
+def dashboards(
+    config: ConfigPath = DEFAULT_CONFIG,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the JSON files go.")] = Path(
+        "dashboards"
+    ),
+) -> None:
+    """Write Grafana dashboards: quality and safety, cost, pipeline health, judge health.
+
+    `cost.group_by.name` is in them. Exit code 1: a file cannot be written.
+    """
+    from .commands import common  # noqa: PLC0415
+    from .commands import dashboards as command  # noqa: PLC0415
+
+    common.with_config(config, lambda loaded: command.run(loaded, folder=out))
 
 
 @app.command(short_help="List the evaluators that are installed.")

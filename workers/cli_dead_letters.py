@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from .cli_options import DEFAULT_CONFIG, AsJson, ConfigPath, Since
+from .cli_options import DEFAULT_CONFIG, AsJson, ConfigPath, JudgeShare, Since
 
 dead_letters = typer.Typer(
-    help="See what could not be read, and step over what no worker survives.",
-    short_help="See what could not be read; step over a record.",
+    help="See what could not be read, read it again, step over what no worker survives.",
+    short_help="See what could not be read; read it again; step over a record.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -57,6 +57,37 @@ def show(
 
     since_s, where = scores.seconds(since), command.Origin.parse(origin)
     common.with_config(config, lambda loaded: command.show(loaded, where, since_s=since_s, out=out))
+
+
+@dead_letters.command(short_help="Read dead letters again, after an upgrade.")
+def retry(  # noqa: PLR0917  each is an option of the command line
+    config: ConfigPath = DEFAULT_CONFIG,
+    since: Since = "7d",
+    reason: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Only with this reason.")
+    ] = None,
+    origin: Annotated[
+        str | None, typer.Option(metavar="ORIGIN", help="Only from this record.")
+    ] = None,
+    judge_share: JudgeShare = 0.1,
+    as_json: AsJson = False,
+) -> None:
+    """Read dead letters again, and judge what can be read by now; after an upgrade, say.
+
+    A stub, or a span alone, is fetched from its record as long as that stands on its topic. What
+    has an outcome is not judged twice, so the command may be given again.
+    """
+    from .commands import common, scores  # noqa: PLC0415  --help must not wait for imports
+    from .commands import dead_letters as letters  # noqa: PLC0415
+    from .commands import letters_retry as command  # noqa: PLC0415
+
+    asked = command.Asked(
+        since_s=scores.seconds(since),
+        reason=reason,
+        origin=None if origin is None else letters.Origin.parse(origin),
+        judge_share=judge_share,
+    )
+    common.with_config(config, lambda loaded: command.run(loaded, asked, as_lines=as_json))
 
 
 @dead_letters.command(short_help="Step over a record that no worker survives.")

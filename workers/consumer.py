@@ -15,14 +15,17 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from schemas.errors import WorkerStopped
+from schemas.errors import Undecodable, WorkerStopped
 from schemas.events import Emit, IntakePaused, PartitionsAssigned, PartitionsRevoked
 from schemas.events import KafkaError as KafkaProblem
+from schemas.otlp import too_large
+from schemas.reasons import DeadLetterReason
 
 from .commits import Commits
 from .membership import Membership, OpenConsumer
 from .offsets import Claim, Offsets, Partition
 from .starts import Starts
+from .topic_reader import POISON
 
 _POLL_S = 0.1
 _BATCH = 500
@@ -32,9 +35,6 @@ _OBSERVE_EVERY_S = 1.0
 _CLOSE_S = 5.0
 _BUFFER_ITEMS = 2_000
 _YIELD_EVERY = 64
-_POISON = frozenset(
-    {KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG, KafkaError.INVALID_MSG}  # noqa: SLF001
-)
 
 
 @dataclass(slots=True)
@@ -48,8 +48,8 @@ class Record:
     value: bytes | None
     timestamp_s: float
     claim: Claim
-    problem: str | None = None
-    """The client could not read the record (a compression bomb, say); `value` is None then."""
+    problem: Undecodable | None = None
+    """Why there is no value: the client could not read the record, or it is too large."""
 
     @property
     def size_bytes(self) -> int:
@@ -74,6 +74,7 @@ class LaneConsumer:
         topics: The span topics.
         drain_limit_s: The longest that `drain` may take; then the partitions leave all the same.
         buffer_bytes: Most bytes that may wait between the thread and the pipeline.
+        message_bytes: The largest value that is handed on; a larger one is a dead letter.
         observe: Gets (watermark, high watermark) of each partition, once a second.
         beat: Called at every poll: the thread lives.
         joined: Called when the group has taken the lane in: it reads what it gets, or stands by.
@@ -90,6 +91,7 @@ class LaneConsumer:
         drain: Drain,
         drain_limit_s: float,
         buffer_bytes: int,
+        message_bytes: int,
         emit: Emit,
         observe: Callable[[Mapping[Partition, tuple[int, int]]], None],
         beat: Callable[[], None],
@@ -103,6 +105,7 @@ class LaneConsumer:
         self._drain = drain
         self._drain_limit_s = drain_limit_s
         self._buffer_bytes = buffer_bytes
+        self._message_bytes = message_bytes
         self._emit = emit
         self._observe = observe
         self._beat = beat
@@ -267,25 +270,28 @@ class LaneConsumer:
             self._consumer.seek(TopicPartition(topic, partition, offset + 1))
         if claim is None:
             return None
-        value = None if problem else message.value()
+        value = None if problem else _bytes(message.value())
+        if value is not None and len(value) > self._message_bytes:
+            # Dropped here: a bomb that was unpacked must not wait for the loop.
+            problem, value = too_large(len(value), self._message_bytes), None
         return Record(
             topic,
             partition,
             offset,
             _bytes(message.key()),
-            _bytes(value),
+            value,
             timestamp_s,
             claim,
             problem,
         )
 
-    def _problem(self, message: Message) -> str | None:
-        """Sort an error event: poison (its text), nothing to do (None), or raise."""
+    def _problem(self, message: Message) -> Undecodable | None:
+        """Sort an error event: poison, nothing to do (None), or raise."""
         error = message.error()
         if error is None:
             return None
-        if error.code() in _POISON:
-            return error.str()
+        if error.code() in POISON:
+            return Undecodable(DeadLetterReason.BAD_COMPRESSION, error.str())
         where = f"{message.topic()}[{message.partition()}]"
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             raise WorkerStopped(

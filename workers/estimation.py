@@ -8,7 +8,7 @@ trace in a thousand is estimated as well as one that keeps all.
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluators.contract import Question, Verdict
@@ -26,16 +26,20 @@ from schemas.outcome import Source
 from schemas.reasons import Reason
 from schemas.span import Span, SpanKind
 
-from .configured import JUDGE, Configured
+from .configured import JUDGE, TRACE, Configured
 from .duplicates import RecentCalls, RecentSpans
 from .engine import Engine, Job, Meter
 from .intake import plan_jobs, read_spans
 from .router import Router
 from .sampler import inclusion_probability, threshold
 from .topic_reader import Read
+from .trace import Part, Trace, TraceClaim, selection
 
 _Z = 1.96
 """Standard errors on either side of a 95 % interval."""
+
+_Routes = dict[tuple[str, str], tuple[Span, set[str]]]
+"""Spans by trace and span id, each with the routes that match it."""
 
 _METERED = 200
 """Prompts that are written for each evaluator, to see how long they are."""
@@ -79,16 +83,20 @@ class JudgeCost:
     most_usd: float | None
 
 
-def amount(by_trace: Mapping[str, float]) -> Amount:
+def amount(by_trace: Mapping[str, float], unit: float = 1.0) -> Amount:
     """A sum with its interval: Poisson, of as many independent traces as the weights amount to.
 
     Spans of one trace come together, so it is traces that are counted: n = (Σw)² / Σw² (Kish 1965).
     Byar's approximation of the exact interval (Breslow and Day 1987, Statistical Methods in Cancer
     Research II, p. 69) is within 1 % from one event on.
+
+    Args:
+        by_trace: What each trace weighs.
+        unit: What a trace would weigh, where none was seen.
     """
     total = sum(by_trace.values())
     if not total:
-        return Amount(0.0, 0.0, _byar(1, _Z))  # at least what one more trace would say
+        return Amount(0.0, 0.0, unit * _byar(1, _Z))  # at least what one more trace would say
     count = total**2 / sum(weight**2 for weight in by_trace.values())
     unit = total / count
     return Amount(total, unit * _byar(count, -_Z), unit * _byar(count + 1, _Z))
@@ -99,7 +107,7 @@ class Tally:
 
     Args:
         config: The config.
-        evaluators: Those that its routes name, their judges from `open_meter`.
+        evaluators: Those that its routes name; their judges are `PromptMeter`s.
 
     Attributes:
         spans: Spans of every kind.
@@ -130,6 +138,8 @@ class Tally:
         self._random = random.Random(0)  # noqa: S311  which prompts are measured is no secret
         self._to_meter: dict[str, list[Job]] = defaultdict(list)
         self._judged: Counter[str] = Counter()
+        self._traces: dict[str, Trace] = {}
+        self._has_trace_evaluators = any(each.lane == TRACE for each in evaluators.values())
         self.spans = 0
         self.unreadable = 0
         self.calls: dict[str, float] = defaultdict(float)
@@ -164,15 +174,35 @@ class Tally:
                 )
             ),
         )
-        self._count(jobs)
+        routes = self._count_traces(spans, source) if self._has_trace_evaluators else {}
+        self._count(jobs, routes)
 
-    def _count(self, jobs: Sequence[Job]) -> None:
-        routes: dict[tuple[str, str], tuple[Span, set[str]]] = {}
+    def _count_traces(self, spans: Sequence[Span], source: Source) -> _Routes:
+        """Count evaluations of traces; the spans that ask for one, each with its routes.
+
+        The first traces are kept to be measured, as far as they stand in the records that are read.
+        """
+        routes: _Routes = {}
+        for span in spans:
+            chosen = selection([span], self._router, self._evaluators)
+            for name, selected in chosen.items():
+                known, share = self.evaluations[name], self._most(span, selected.routes)
+                known[span.trace_id] = max(known[span.trace_id], share)
+                key = (span.trace_id, span.span_id)
+                routes.setdefault(key, (span, set()))[1].update(selected.routes)
+            if span.trace_id in self._traces or (chosen and len(self._traces) < _METERED):
+                claim = TraceClaim((source.topic, source.partition))
+                trace = self._traces.setdefault(span.trace_id, Trace(span.trace_id, claim))
+                part = Part(span.trace_id, source, (span,), (), chosen)
+                trace.take(part, self._router.combine)
+        return routes
+
+    def _count(self, jobs: Sequence[Job], routes: _Routes) -> None:
         for job in jobs:
             span = job.span
             matching = routes.setdefault((span.trace_id, span.span_id), (span, set()))[1]
             matching.update(job.selected.routes)
-            share = max(self._share(span, name) for name in job.selected.routes)
+            share = self._most(span, job.selected.routes)
             self.evaluations[job.evaluator.name][span.trace_id] += share
             if job.evaluator.lane == JUDGE and share:
                 self._draw(job)
@@ -180,6 +210,9 @@ class Tally:
             for name in names:
                 self.matched[name][span.trace_id] += 1
                 self.kept[name][span.trace_id] += self._share(span, name)
+
+    def _most(self, span: Span, routes: Iterable[str]) -> float:
+        return max(self._share(span, name) for name in routes)
 
     def _share(self, span: Span, route: str) -> float:
         """The share in which a route keeps spans that got here like this one."""
@@ -200,7 +233,10 @@ class Tally:
         """What each evaluator that has a judge would ask it, by evaluator; nothing is sent."""
         engine = Engine(_ignore, now=lambda: 0.0)  # at which time nothing has expired
         costs = {}
-        for name, jobs in self._to_meter.items():
+        to_meter = {name: list(jobs) for name, jobs in self._to_meter.items()}
+        for job in (job for each in self._traces.values() for job in each.jobs(self._evaluators)):
+            to_meter.setdefault(job.evaluator.name, []).append(job)
+        for name, jobs in to_meter.items():
             judge, config = jobs[0].evaluator.judge, jobs[0].evaluator.judge_config
             if not isinstance(judge, PromptMeter) or config is None:
                 continue

@@ -14,22 +14,25 @@ from schemas.errors import Undecodable
 from schemas.events import Event
 from schemas.limits import Limits
 from schemas.otlp import Decoded, Encoding, Plan, decode
-from schemas.outcome import Outcome, Source, evaluation_id
-from schemas.own import is_own
+from schemas.outcome import Outcome, Source
+from schemas.own import is_own, is_score
 from schemas.span import Span, SpanKind
 from schemas.tracestate import upstream_threshold
 
-from .configured import Configured
+from .configured import TRACE, Configured
 from .duplicates import RecentCalls
 from .engine import Job
 from .intake import plan_jobs
 from .router import Decision, RouteDecision, Router
 from .sampler import WHOLE, decide, probability, threshold
 from .topic_reader import Read
+from .trace import Part, Trace, TraceClaim, selection
+from .whole_trace import Head
 
 _REMEMBERED = 100_000
 _EVERY_SPAN = (b"",)
 """As markers: it stands in everything."""
+_NOWHERE = ("", 0)
 
 OWN = "Assay's own span, or a judge's call: nothing judges these"
 NO_MARKER = "not a span of an LLM application: it carries no sign of any known convention"
@@ -92,6 +95,10 @@ class Standing:
     began: int | None = None
     done: frozenset[int] = frozenset()
 
+    def has_finished(self, offset: int) -> bool:
+        """Whether the record at an offset is finished."""
+        return self.offset is not None and (offset < self.offset or offset in self.done)
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -120,6 +127,7 @@ class TraceReader:
         spans: Spans of the trace by span id, in the order in which they were read.
         unread: What of it cannot be read.
         is_keyed: Whether every record so far that holds one has the trace id as its key.
+        root: Once `conclude` was called, the span that the outcomes of trace evaluators name.
     """
 
     def __init__(self, trace_id: str, config: Config, evaluators: Mapping[str, Configured]) -> None:
@@ -135,6 +143,8 @@ class TraceReader:
             attributes_per_span=config.limits.attributes_per_span,
         )
         self._recent_calls = RecentCalls(_REMEMBERED)
+        self._trace = Trace(trace_id, TraceClaim(_NOWHERE))
+        self.root: str | None = None
         self.spans: dict[str, SpanSaid] = {}
         self.unread: list[Unread] = []
         self.is_keyed = True
@@ -160,9 +170,19 @@ class TraceReader:
         if len(self.spans) + len(self.unread) > known:
             self.is_keyed = self.is_keyed and self.is_key(record.key)
 
+    def conclude(self) -> None:
+        """Add the evaluations of the trace as a whole, to the span that stands for it."""
+        for job in self._trace.jobs(self._evaluators):
+            self.root = job.span.span_id
+            self.spans[self.root].jobs.append(job)
+
     def _read(self, value: bytes, source: Source) -> None:
         every = self._decode(value, 0, _EVERY_SPAN)
-        seen = {raw.span_id: raw for raw in every.spans if raw.trace_id == self._trace_id}
+        seen = {
+            raw.span_id: raw
+            for raw in every.spans
+            if raw.trace_id == self._trace_id and not is_score(raw.scope_name, raw.attributes)
+        }
         # As a worker reads it: duplicates are told by what else was kept of the message.
         decoded = self._decode(value, self._router.threshold, conventions.MARKERS)
         if not self._mine(decoded):
@@ -182,6 +202,10 @@ class TraceReader:
             recent_calls=self._recent_calls,
             is_new=lambda span: span.span_id not in self.spans,
         )
+        known = [span for span in by_id.values() if span.convention is not None]
+        heads = [Head.of(conventions.normalise(raw)) for key, raw in seen.items() if key not in own]
+        chosen = selection(known, self._router, self._evaluators)
+        self._trace.take(Part(self._trace_id, source, known, heads, chosen), self._router.combine)
         for span_id, raw in seen.items():
             span = by_id.get(span_id) or conventions.normalise(raw)
             if span_id in self.spans:
@@ -226,7 +250,7 @@ def evaluations(
     ]
     known = {outcome.evaluator.name for outcome in outcomes}
     missing = [
-        Evaluation(name, None, _told(job, _why_none(job, standing(job.evaluator.lane, job.source))))
+        Evaluation(name, None, _told(job, _why_none(job, standing)))
         for name, job in jobs.items()
         if name not in known
     ]
@@ -245,8 +269,7 @@ def _difference(jobs: Mapping[str, Job], outcome: Outcome) -> str | None:
     job = jobs.get(outcome.evaluator.name)
     if job is None:
         return "today's config does not ask for it"
-    today = job.evaluator.ref(job.selected.content)
-    if evaluation_id(outcome.trace_id, outcome.span_id, today) != outcome.evaluation_id:
+    if job.evaluation_id != outcome.evaluation_id:
         return "from another version of the evaluator, or other options, than today's config has"
     return None
 
@@ -255,9 +278,12 @@ def _told(job: Job, why: str) -> str:
     return why if job.duplicate is None else f"{job.duplicate}; {why}"
 
 
-def _why_none(job: Job, standing: Standing) -> str:
-    lane, offset = job.evaluator.lane, job.source.offset
-    where = f"{job.source.topic}[{job.source.partition}]"
+def _why_none(job: Job, stands: Callable[[str, Source], Standing]) -> str:
+    lane = job.evaluator.lane
+    sources = (job.source,) if job.whole is None else job.whole.sources
+    source = next((s for s in sources if not stands(lane, s).has_finished(s.offset)), job.source)
+    standing, offset = stands(lane, source), source.offset
+    where = f"{source.topic}[{source.partition}]"
     if standing.offset is None:
         return f"not read yet: the {lane} lane has committed nothing on {where}; is a worker up?"
     if standing.began is not None and offset < standing.began:
@@ -265,13 +291,15 @@ def _why_none(job: Job, standing: Standing) -> str:
             f"never read: the {lane} lane began at {where}@{standing.began}, behind this record "
             "(kafka.start)"
         )
-    if offset < standing.offset or offset in standing.done:
+    if standing.has_finished(offset):
         return (
             f"the {lane} lane has finished the record, and nothing is published under this "
             "evaluator since --since: its outcome is older, or gone by retention, or the config "
             "was another one"
         )
     text = f"not finished yet: the {lane} lane stands at {where}@{standing.offset}"
+    if lane == TRACE:
+        return f"{text}; it holds the trace until nothing came for traces.idle_s, or its root ended"
     between = offset - standing.offset
     return f"{text}, {between} records before this one" if between else f"{text}, this record"
 

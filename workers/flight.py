@@ -3,23 +3,64 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from .consumer import Record
 from .dead_letters import DeadLetter
 from .engine import Job, Meter
 from .offsets import Partition
 
 
+class Right(Protocol):
+    """The right to commit: of a record, or of all records of a trace."""
+
+    @property
+    def partition(self) -> Partition:
+        """Of what may be committed."""
+        ...
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the partition was taken away since."""
+        ...
+
+    def may_start(self) -> bool:
+        """Whether work may begin now."""
+        ...
+
+    def release(self) -> object:
+        """Say that it is done."""
+        ...
+
+
+class Carried(Protocol):
+    """What is carried to a committed offset: a record, or a trace."""
+
+    @property
+    def claim(self) -> Right:
+        """What must be released for it."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that it keeps in memory."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Work:
-    """One record and all that hangs on it."""
+    """One record, or one trace, and all that hangs on it."""
 
-    record: Record
+    record: Carried
     jobs: list[Job] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     meter: Meter = field(default_factory=Meter)
     is_publishing: bool = False
     """Its outcomes are on their way to the broker: from here it is not cancelled any more."""
+    size_bytes: int = field(init=False)
+    """Size of the record's value, which is not kept; its spans are."""
+
+    def __post_init__(self) -> None:
+        self.size_bytes = self.record.size_bytes
 
     @property
     def partition(self) -> Partition:
@@ -35,11 +76,6 @@ class Work:
     def is_free(self) -> bool:
         """Whether cutting it costs nothing: it only waits for its judges' turn."""
         return self.meter.is_idle and all(job.evaluator.judge is not None for job in self.jobs)
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes that it keeps in memory while in flight."""
-        return self.record.size_bytes
 
 
 class Flight:
@@ -59,6 +95,11 @@ class Flight:
         """Take a task into account until it is done."""
         self._tasks[task] = work
         task.add_done_callback(self._tasks.pop)
+
+    async def settle(self) -> None:
+        """Wait until nothing is in flight, however long that takes."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
 
     async def drain(self, partitions: Sequence[Partition], *, at_once: bool = False) -> int:
         """Wait for these partitions' work, cut off what takes too long; how many evaluations.

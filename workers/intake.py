@@ -17,8 +17,9 @@ from schemas.outcome import Source
 from schemas.own import SCOPE, is_own
 from schemas.reasons import DeadLetterReason
 from schemas.span import RawSpan, Span, SpanKind, Usage
+from schemas.texts import within_limit
 
-from .configured import Configured
+from .configured import TRACE, Configured
 from .consumer import Record
 from .dead_letters import DeadLetter, Limit
 from .duplicates import RecentCalls, RecentSpans
@@ -41,6 +42,7 @@ class Counted:
     Attributes:
         lane: The lane that read the record.
         spans: All spans of the record.
+        own: Those among them that are Assay's own.
         conventions: Convention of each LLM call that was read in full.
         calls: The LLM calls, each once.
         routes: For each selected span, the routes that it matches.
@@ -48,6 +50,7 @@ class Counted:
 
     lane: str
     spans: int = 0
+    own: int = 0
     conventions: Sequence[str] = ()
     calls: Sequence[Call] = ()
     routes: Sequence[tuple[str, ...]] = ()
@@ -68,6 +71,7 @@ class Intake:
         group_attributes: `cost.group_by.attributes`.
         count: Gets what was seen in each record.
         emit: Where events go.
+        remembers: Spans, and calls, that it knows again when they come in another record.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Intake:
         group_attributes: tuple[str, ...],
         count: Callable[[Counted], None],
         emit: Emit,
+        remembers: int = _REMEMBERED,
     ) -> None:
         self._lane = lane
         self._router = router
@@ -102,8 +107,8 @@ class Intake:
             markers=conventions.MARKERS,
             usage_keys=conventions.USAGE_KEYS | frozenset(group_attributes),
         )
-        self.recent_spans = RecentSpans(_REMEMBERED)
-        self._recent_calls = RecentCalls(_REMEMBERED)
+        self.recent_spans = RecentSpans(remembers)
+        self._recent_calls = RecentCalls(remembers)
 
     def read(self, record: Record) -> Work:
         """Decode a record; what it asks for.
@@ -112,14 +117,21 @@ class Intake:
             WorkerStopped: Too much has been unreadable.
         """
         work = Work(record)
+        try:
+            self._read(record, work)
+        finally:
+            record.value = None  # what is needed of it is in the spans and the dead letters
+        return work
+
+    def _read(self, record: Record, work: Work) -> None:
         where = f"{record.topic}[{record.partition}]@{record.offset}"
         try:
-            decoded = self._decode(record)
+            decoded = decode_record(record, self._encoding, self._limits, self._plan)
         except Undecodable as error:
             self._count(Counted(self._lane))
             self._limit.count(readable=False, what=f"{where}: {error}")
             work.letters.append(_letter(record, record.value, error.reason, error.detail))
-            return work
+            return
         self._limit.count(readable=True, what=where)
         work.letters.extend(
             _letter(record, bad.data, bad.reason, bad.detail, is_span=True) for bad in decoded.bad
@@ -137,12 +149,6 @@ class Intake:
             )
         )
         self._count(self._counted(decoded, spans, work.jobs))
-        return work
-
-    def _decode(self, record: Record) -> Decoded:
-        if record.problem is not None:
-            raise Undecodable(DeadLetterReason.BAD_COMPRESSION, record.problem)
-        return decode(record.value or b"", self._encoding, self._limits, self._plan)
 
     def _is_new(self, span: Span, source: Source) -> bool:
         """Whether this span was not delivered before, in another record."""
@@ -163,6 +169,7 @@ class Intake:
         return Counted(
             self._lane,
             decoded.span_count,
+            len(decoded.spans) - len(spans) + sum(r.scope_name == SCOPE for r in decoded.light),
             [span.convention for span in calls if span.convention is not None],
             self._calls(decoded, {(span.trace_id, span.span_id) for span in calls}),
             [tuple(names) for names in routes.values()],
@@ -188,9 +195,20 @@ class Intake:
         return calls
 
 
+def decode_record(record: Record, encoding: Encoding, limits: Limits, plan: Plan) -> Decoded:
+    """Decode a record's bytes.
+
+    Raises:
+        Undecodable: They, or the compression around them, cannot be read.
+    """
+    if record.problem is not None:
+        raise record.problem
+    return decode(record.value or b"", encoding, limits, plan)
+
+
 def read_spans(decoded: Decoded) -> list[Span]:
     """Normalise what was kept; our own spans (scores, and a judge's calls) are left out."""
-    spans = [conventions.normalise(raw) for raw in decoded.spans]
+    spans = [within_limit(conventions.normalise(raw)) for raw in decoded.spans]
     return mark_duplicates([span for span in spans if not is_own(span)])
 
 
@@ -209,14 +227,19 @@ def plan_jobs(
         spans: The message's spans, duplicates marked.
         source: Where the message stands.
         router: Decides which evaluators a span gets.
-        evaluators: Those to plan for; what a route gives to others is left out.
+        evaluators: Those to plan for; what a route gives to others, and those that look at whole
+            traces, is left out.
         recent_calls: Knows calls of earlier messages again.
         is_new: Asked once for a span that some evaluator gets; False: it is left out.
     """
     jobs: list[Job] = []
     planned: set[tuple[str, str]] = set()
     for span in spans:
-        selected = [each for each in router.select(span) if each.evaluator in evaluators]
+        selected = [
+            each
+            for each in router.select(span)
+            if each.evaluator in evaluators and evaluators[each.evaluator].lane != TRACE
+        ]
         key = (span.trace_id, span.span_id)
         if not selected or key in planned or not is_new(span):
             continue

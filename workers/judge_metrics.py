@@ -1,5 +1,7 @@
 """How the judges are doing: requests, tokens, spend, limits."""
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schemas.events import BreakerMoved, BreakerState, JudgeCalled, JudgeRetried, LimiterMoved
@@ -63,6 +65,12 @@ class JudgeMetrics:
             ("endpoint",),
             registry=registry,
         )
+        self._evaluators = Gauge(
+            "assay_judge_evaluator_info",
+            "Which evaluator asks which judge endpoint; always 1.",
+            ("endpoint", "evaluator"),
+            registry=registry,
+        )
         self.mode_changes = Counter(
             "assay_judge_mode_changes",
             "Structured-output modes and parameters that a judge endpoint did not honour.",
@@ -70,8 +78,15 @@ class JudgeMetrics:
             registry=registry,
         )
 
-    def start(self, endpoint: str) -> None:
-        """Create an endpoint's series at 0, before its first request."""
+    def start(self, endpoint: str, evaluators: Iterable[str] = ()) -> None:
+        """Create an endpoint's series at 0, before its first request.
+
+        Args:
+            endpoint: Its label.
+            evaluators: Names of those that ask it.
+        """
+        for evaluator in evaluators:
+            self._evaluators.labels(endpoint, evaluator).set(1)
         for result in RESULTS:
             self._requests.labels(endpoint, result)
             self._retries.labels(endpoint, result)

@@ -14,7 +14,7 @@ from schemas.otlp import Encoding
 from schemas.outcome import Outcome
 
 from . import kafka_settings
-from .configured import CODE, LANES, Configured
+from .configured import CODE, LANES, TRACE, Configured
 from .consumer import LaneConsumer
 from .dead_letters import DeadLetters, Limit
 from .engine import Engine
@@ -26,6 +26,9 @@ from .pipeline import Pipeline
 from .publisher import Publisher
 from .router import Router
 from .starts import Starts
+from .trace_intake import TraceIntake
+from .trace_pipeline import TracePipeline
+from .traces import Traces
 
 _DRAIN_MARGIN_S = 3.0
 _BUFFER_SHARE = 4
@@ -37,10 +40,13 @@ class Lane:
     """A running lane, with what its metrics look at."""
 
     name: str
-    pipeline: Pipeline
+    pipeline: Pipeline | TracePipeline
     offsets: Offsets
     gate: Gate
     consumer: LaneConsumer
+    flight: Flight
+    traces: Traces | None = None
+    """What waits in the trace lane, None in any other."""
 
     async def run(self) -> None:
         """Read until `stop`, or until one half fails; what is in flight is drained either way."""
@@ -50,7 +56,7 @@ class Lane:
         finally:
             self.consumer.stop()
             await asyncio.wait({consuming})
-            await self.pipeline.flight.abandon()
+            await self.flight.abandon()
         consuming.result()
 
     async def _consume(self) -> None:
@@ -70,7 +76,7 @@ def group_of(config: Config, lane: str) -> str:
 
 
 def lanes_of(evaluators: Mapping[str, Configured]) -> tuple[str, ...]:
-    """The lanes that a config needs: code always, the judge lane if an evaluator has a judge."""
+    """The lanes that a config needs: code always, others if an evaluator belongs there."""
     needed = {evaluator.lane for evaluator in evaluators.values()} | {CODE}
     return tuple(lane for lane in LANES if lane in needed)
 
@@ -93,15 +99,17 @@ def build_lane(
     offsets = Offsets()
     gate = Gate(config.limits.in_flight, config.limits.in_flight_bytes)
     flight = Flight(config.stop.drain_s, config.stop.flush_s)
+    router = Router(config.routes, emit)
+    limits = Limits(
+        message_bytes=config.limits.message_bytes,
+        spans_per_message=config.limits.spans_per_message,
+        attributes_per_span=config.limits.attributes_per_span,
+    )
     intake = Intake(
         name,
-        router=Router(config.routes, emit),
+        router=router,
         evaluators=mine,
-        limits=Limits(
-            message_bytes=config.limits.message_bytes,
-            spans_per_message=config.limits.spans_per_message,
-            attributes_per_span=config.limits.attributes_per_span,
-        ),
+        limits=limits,
         encoding=Encoding(config.kafka.encoding),
         limit=Limit(config.dead_letters),
         counts=name == CODE,
@@ -111,7 +119,10 @@ def build_lane(
         emit=emit,
     )
 
+    traces = Traces(config.traces, combine=router.combine, emit=emit)
+
     async def drain(partitions: Sequence[Partition], lost: bool) -> int:
+        traces.forget(partitions)
         cut = await flight.drain(partitions, at_once=lost)
         for partition in partitions:
             intake.recent_spans.forget_partition(*partition)
@@ -132,6 +143,7 @@ def build_lane(
         drain=drain,
         drain_limit_s=config.stop.drain_s + config.stop.flush_s + _DRAIN_MARGIN_S,
         buffer_bytes=config.limits.in_flight_bytes // _BUFFER_SHARE,
+        message_bytes=config.limits.message_bytes,
         emit=emit,
         observe=observe_lag,
         beat=beat,
@@ -160,7 +172,19 @@ def build_lane(
         observe=observe,
         emit=emit,
     )
-    return Lane(name, pipeline, offsets, gate, consumer)
+    if name != TRACE:
+        return Lane(name, pipeline, offsets, gate, consumer, flight)
+    trace_intake = TraceIntake(
+        router=router,
+        evaluators=mine,
+        limits=limits,
+        encoding=Encoding(config.kafka.encoding),
+        limit=Limit(config.dead_letters),
+        knows=traces.knows,
+        count=count,
+    )
+    whole = TracePipeline(pipeline, trace_intake, traces, mine, offsets)
+    return Lane(name, whole, offsets, gate, consumer, flight, traces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +210,6 @@ def _open_consumer(
     settings = kafka_settings.consumer(
         config.kafka,
         group_of(config, lane),
-        message_bytes=config.limits.message_bytes,
         protocol=protocol,
     )
     return Consumer({**settings, **callbacks})

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas import conventions
@@ -12,16 +12,22 @@ from schemas.events import Emit
 from schemas.limits import Limits
 from schemas.otlp import Encoding, Plan, decode
 from schemas.outcome import Outcome, Source
+from schemas.own import is_own
 from schemas.span import Span
 
-from .configured import Configured
+from .configured import TRACE, Configured
 from .duplicates import RecentCalls
 from .engine import Engine, Job, Meter
 from .intake import plan_jobs, read_spans
 from .router import Router
+from .trace import Part, Trace, TraceClaim, selection
+from .trace_intake import read_heads
+from .whole_trace import Head
 
 _REMEMBERED = 1_000_000
 _AT_ONCE = 1000
+_NOWHERE = ("", 0)
+"""The partition of a file."""
 
 
 class UnreadableFile(AssayError):  # noqa: N818  named for the file
@@ -30,10 +36,14 @@ class UnreadableFile(AssayError):  # noqa: N818  named for the file
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One `ExportTraceServiceRequest` of a file: its spans that have a convention."""
+    """One `ExportTraceServiceRequest` of a file: its spans that have a convention.
+
+    `heads` has ids and times of all its spans, by trace.
+    """
 
     source: Source
     spans: tuple[Span, ...]
+    heads: Mapping[str, Sequence[Head]] = field(default_factory=dict)
 
 
 def read_file(path: Path, limits: Limits) -> list[Export]:
@@ -73,16 +83,21 @@ def read_export(value: bytes, source: Source, limits: Limits) -> Export:
     decoded = decode(value, Encoding.AUTO, limits, plan)
     if decoded.bad:
         raise Undecodable(decoded.bad[0].reason, f"a span: {decoded.bad[0].detail}")
-    return Export(source, tuple(read_spans(decoded)))
+    own = {raw.span_id for raw in decoded.spans if is_own(conventions.normalise(raw))}
+    heads = read_heads(value, Encoding.AUTO, limits, own)
+    return Export(source, tuple(read_spans(decoded)), heads)
 
 
 def jobs(
     exports: Sequence[Export], config: Config, evaluators: Mapping[str, Configured], emit: Emit
 ) -> list[Job]:
-    """The evaluations that the config's routes ask for, sampling included."""
+    """The evaluations that the config's routes ask for, sampling included.
+
+    Those of traces come last; a trace is all that the files have of it.
+    """
     router = Router(config.routes, emit)
     recent = RecentCalls(_REMEMBERED)
-    return [
+    of_spans = [
         job
         for export in exports
         for job in plan_jobs(
@@ -94,6 +109,26 @@ def jobs(
             is_new=lambda _: True,
         )
     ]
+    return of_spans + _trace_jobs(exports, router, evaluators)
+
+
+def _trace_jobs(
+    exports: Sequence[Export], router: Router, evaluators: Mapping[str, Configured]
+) -> list[Job]:
+    if not any(evaluator.lane == TRACE for evaluator in evaluators.values()):
+        return []
+    traces: dict[str, Trace] = {}
+    for export in exports:
+        by_trace: dict[str, list[Span]] = {trace_id: [] for trace_id in export.heads}
+        for span in export.spans:
+            if span.convention is not None:
+                by_trace.setdefault(span.trace_id, []).append(span)
+        for trace_id, spans in by_trace.items():
+            known = traces.setdefault(trace_id, Trace(trace_id, TraceClaim(_NOWHERE)))
+            selected = selection(spans, router, evaluators)
+            heads = export.heads.get(trace_id, ())
+            known.take(Part(trace_id, export.source, spans, heads, selected), router.combine)
+    return [job for trace in traces.values() for job in trace.jobs(evaluators)]
 
 
 async def evaluate(

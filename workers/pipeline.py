@@ -17,13 +17,12 @@ from schemas.errors import WorkerStopped
 from schemas.events import Emit, LateResultDropped
 from schemas.outcome import Outcome
 
-from .consumer import LaneConsumer
 from .dead_letters import DeadLetters
 from .engine import Engine
 from .flight import Flight, Work
 from .gate import Gate
-from .intake import Intake
 from .publisher import Publisher, outcome_message
+from .seams import Reader, Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +30,8 @@ class Pipeline:
     """The hops of one lane, in order. Delivery is at least once; records finish in any order."""
 
     lane: str
-    consumer: LaneConsumer
-    intake: Intake
+    consumer: Records
+    intake: Reader
     gate: Gate
     engine: Engine
     publisher: Publisher
@@ -63,16 +62,20 @@ class Pipeline:
             if not work.items:
                 record.claim.release()
                 continue
-            await self.consumer.covered()
-            await self.gate.enter(work.items, work.size_bytes)
-            if not record.claim.may_start():
-                self.gate.leave(work.items, work.size_bytes)
-                continue
-            task = asyncio.create_task(self.settle(work))
-            self.flight.add(task, work)
-            task.add_done_callback(partial(self.leave, work, failures))  # also if it never started
+            await self.start(work, failures)
         if failures:
             raise failures[0]
+
+    async def start(self, work: Work, failures: list[BaseException]) -> None:
+        """Wait for room, then let the work begin, unless its partition has left meanwhile."""
+        await self.consumer.covered()
+        await self.gate.enter(work.items, work.size_bytes)
+        if not work.record.claim.may_start():
+            self.gate.leave(work.items, work.size_bytes)
+            return
+        task = asyncio.create_task(self.settle(work))
+        self.flight.add(task, work)
+        task.add_done_callback(partial(self.leave, work, failures))  # also if it never started
 
     async def settle(self, work: Work) -> None:
         """Conclude one record: all its outcomes together, then its claim."""

@@ -89,6 +89,11 @@ class PipelineMetrics:
         self._in_flight, self._in_flight_bytes = in_flight, in_flight_bytes
 
         self.spans = counter("assay_spans", "Spans read, of every kind, sampled or not.")
+        self.own_spans = counter(
+            "assay_own_spans",
+            "Spans read that Assay wrote itself, or that tell of a judge's call: nothing judges "
+            "them.",
+        )
         self.llm_spans = counter("assay_llm_spans", "LLM calls read, by convention.", "convention")
         self.kafka_errors = counter(
             "assay_kafka_errors", "Problems that a Kafka client reported and handles.", "client"
@@ -119,8 +124,8 @@ class PipelineMetrics:
             "Watermark of a partition: everything below it is finished.",
             *("lane", "topic", "partition"),
         )
-        self.loop_blocked = counter(
-            "assay_loop_blocked_seconds", "Time for which the event loop stood still."
+        self.loop_lag = gauge(
+            "assay_loop_lag_seconds", "How much later than it was due the event loop last woke up."
         )
         self.log_lines_lost = counter(
             "assay_log_lines_lost", "Log lines that could not be written."

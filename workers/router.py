@@ -132,6 +132,18 @@ class Router:
                 matching[route.config.name] = 0.0
         return tuple(self._merge(name, matching) for name in self._ordered(chosen))
 
+    def combine(self, one: Selected, other: Selected) -> Selected:
+        """One selection of an evaluator out of those of two spans of a trace."""
+        names = {*one.routes, *other.routes}
+        ages = [age for age in (one.max_age_s, other.max_age_s) if age is not None]
+        return Selected(
+            evaluator=one.evaluator,
+            routes=tuple(r.config.name for r in self._routes if r.config.name in names),
+            probability=max(one.probability, other.probability),
+            content=min(one.content, other.content, key=_STRICTNESS.__getitem__),
+            max_age_s=min(ages, default=None),
+        )
+
     def explain(self, span: Span) -> list[RouteDecision]:
         """What each route makes of this span; emits nothing."""
         self._view.load(span)

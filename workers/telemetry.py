@@ -23,11 +23,21 @@ from schemas.events import (
     LateResultDropped,
     LimiterMoved,
     LoopBlocked,
+    LoopFreed,
+    OutcomesExported,
+    OutputResult,
     PartitionsAssigned,
     PartitionsRevoked,
+    ProcessEnded,
     RouteFailed,
     SpanRedelivered,
+    SpansLate,
     StructuredModeChanged,
+    TaskLeft,
+    TaskLeftEnded,
+    TraceConcluded,
+    TraceEvicted,
+    TraceSplit,
 )
 
 from .logs import LogEvent
@@ -44,7 +54,7 @@ _BREAKER_EVENTS = {
 
 
 class Telemetry:
-    """The `Emit` of a worker; called by the event loop's thread and by poll threads.
+    """The `Emit` of a worker; called by the event loop's thread, poll threads and those of outputs.
 
     The same failure is logged once, then only counted; after an hour it is logged again, with the
     number of times it was not.
@@ -78,7 +88,9 @@ class Telemetry:
                 self._judge(event)
             case EvaluatorRaised() | EvaluationAbandoned() | RouteFailed():
                 self._evaluation(event)
-            case DeadLettered() | LateResultDropped() | SpanRedelivered() | LoopBlocked():
+            case TaskLeft() | TaskLeftEnded() | ProcessEnded() | LoopBlocked() | LoopFreed():
+                self._isolation(event)
+            case DeadLettered() | LateResultDropped() | SpanRedelivered():
                 self._records(event)
             case (
                 PartitionsAssigned()
@@ -88,6 +100,10 @@ class Telemetry:
                 | KafkaError()
             ):
                 self._kafka(event)
+            case OutcomesExported():
+                self._output(event)
+            case TraceConcluded() | TraceEvicted() | TraceSplit() | SpansLate():
+                self._traces(event)
             case _:
                 assert_never(event)
 
@@ -146,7 +162,7 @@ class Telemetry:
     def _evaluation(self, event: EvaluatorRaised | EvaluationAbandoned | RouteFailed) -> None:
         match event:
             case EvaluatorRaised():
-                self._metrics.evaluator_errors.labels(event.evaluator).inc()
+                self._metrics.plugins.errors.labels(event.evaluator).inc()
                 self._log_once(
                     "warning",
                     LogEvent.EVALUATOR_RAISED,
@@ -154,7 +170,7 @@ class Telemetry:
                     error=event.error,
                 )
             case EvaluationAbandoned():
-                self._metrics.evaluations_abandoned.labels(event.evaluator).inc()
+                self._metrics.plugins.abandoned.labels(event.evaluator).inc()
                 self._log_once("error", LogEvent.EVALUATION_ABANDONED, evaluator=event.evaluator)
             case RouteFailed():
                 self._metrics.pipeline.route_failures.labels(event.route).inc()
@@ -164,9 +180,47 @@ class Telemetry:
             case _:
                 assert_never(event)
 
-    def _records(
-        self, event: DeadLettered | LateResultDropped | SpanRedelivered | LoopBlocked
+    def _isolation(
+        self, event: TaskLeft | TaskLeftEnded | ProcessEnded | LoopBlocked | LoopFreed
     ) -> None:
+        plugins = self._metrics.plugins
+        match event:
+            case TaskLeft():
+                plugins.tasks_left.labels(event.evaluator).inc()
+                self._log_once("warning", LogEvent.TASK_LEFT, evaluator=event.evaluator)
+            case TaskLeftEnded():
+                plugins.tasks_left.labels(event.evaluator).dec()
+                self._log("debug", LogEvent.TASK_ENDED, evaluator=event.evaluator)
+            case ProcessEnded(is_fault=False):
+                name = LogEvent.PROCESS_ENDED
+                self._log("debug", name, evaluator=event.evaluator, why=event.why)
+            case ProcessEnded():
+                plugins.process_ends.labels(event.evaluator).inc()
+                name = LogEvent.PROCESS_ENDED
+                self._log_once("warning", name, evaluator=event.evaluator, why=event.why)
+            case LoopBlocked():
+                plugins.loop_blocks.labels(event.evaluator or "").inc()
+                self._log_once(
+                    "error",
+                    LogEvent.LOOP_BLOCKED,
+                    key=(event.evaluator, event.stack[-1:]),
+                    evaluator=event.evaluator,
+                    seconds=round(event.seconds, 3),
+                    stack=event.stack,
+                )
+            case LoopFreed():
+                plugins.loop_blocked.labels(event.evaluator or "").inc(event.seconds)
+                self._log_once(
+                    "warning",
+                    LogEvent.LOOP_FREED,
+                    key=(event.evaluator,),
+                    evaluator=event.evaluator,
+                    seconds=round(event.seconds, 3),
+                )
+            case _:
+                assert_never(event)
+
+    def _records(self, event: DeadLettered | LateResultDropped | SpanRedelivered) -> None:
         pipeline = self._metrics.pipeline
         match event:
             case DeadLettered():
@@ -192,11 +246,6 @@ class Telemetry:
             case SpanRedelivered():
                 pipeline.spans_redelivered.labels(event.lane).inc(event.count)
                 self._log("debug", LogEvent.SPAN_REDELIVERED, lane=event.lane, count=event.count)
-            case LoopBlocked():
-                pipeline.loop_blocked.inc(event.seconds)
-                self._log_once(
-                    "warning", LogEvent.LOOP_BLOCKED, key=(), seconds=round(event.seconds, 3)
-                )
             case _:
                 assert_never(event)
 
@@ -236,6 +285,46 @@ class Telemetry:
                 self._log_once(
                     "warning", LogEvent.KAFKA_ERROR, client=event.lane, error=event.error
                 )
+            case _:
+                assert_never(event)
+
+    def _output(self, event: OutcomesExported) -> None:
+        self._metrics.outputs.exported(event)
+        if event.result is OutputResult.SENT:
+            self._log(
+                "debug", LogEvent.OUTPUT_SENT, output=event.output.value, outcomes=event.count
+            )
+        else:
+            self._log_once(
+                "warning",
+                LogEvent.OUTPUT_FAILED,
+                key=(event.output, event.result, event.error),
+                output=event.output.value,
+                result=event.result.value,
+                outcomes=event.count,
+                error=event.error,
+            )
+
+    def _traces(self, event: TraceConcluded | TraceEvicted | TraceSplit | SpansLate) -> None:
+        traces = self._metrics.traces
+        match event:
+            case TraceConcluded():
+                traces.concluded.labels(event.why).inc()
+                self._log("debug", LogEvent.TRACE_CONCLUDED, why=event.why)
+            case TraceEvicted():
+                traces.evicted.labels(event.bound).inc()
+                self._log_once("warning", LogEvent.TRACE_EVICTED, bound=event.bound)
+            case TraceSplit():
+                traces.split.labels(event.topic).inc()
+                self._log_once(
+                    "warning",
+                    LogEvent.TRACE_SPLIT,
+                    topic=event.topic,
+                    remedy="key the topic by trace id (collector: partition_traces_by_id: true)",
+                )
+            case SpansLate():
+                traces.late_spans.inc(event.count)
+                self._log("debug", LogEvent.SPANS_LATE, count=event.count)
             case _:
                 assert_never(event)
 

@@ -1,7 +1,7 @@
 """What LLM calls cost, each call once, however many spans and messages tell of it."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from schemas.span import Usage
@@ -58,20 +58,35 @@ class CallLedger:
 def _one_each(usages: Iterable[Usage]) -> list[Usage]:
     """Of each call the span that says most, and none that only encloses the call's own."""
     by_id = {(each.trace_id, each.span_id): each for each in usages}
-    wrappers = {
-        (parent.trace_id, parent.span_id)
-        for each in by_id.values()
-        if (parent := by_id.get((each.trace_id, each.parent_span_id or ""))) is not None
-        and _is_same_call(parent, each)
-    }
+    second = _second_spans(by_id)
     best: dict[tuple[str | None, str], Usage] = {}
     for own_id, each in by_id.items():
-        if own_id in wrappers:
+        if own_id in second:
             continue
         key = _key(each)
         if key not in best or _known_counts(each) > _known_counts(best[key]):
             best[key] = each
     return list(best.values())
+
+
+def _second_spans(by_id: Mapping[tuple[str, str], Usage]) -> set[tuple[str, str]]:
+    """Spans of calls that another span tells better: those around it, as a rule.
+
+    Where all within it tell no tokens, attempts that failed or a library that counts none, what was
+    paid for stands on the span around them.
+    """
+    within: dict[tuple[str, str], list[Usage]] = {}
+    for each in by_id.values():
+        key = (each.trace_id, each.parent_span_id or "")
+        if key in by_id and _is_same_call(by_id[key], each):
+            within.setdefault(key, []).append(each)
+    second: set[tuple[str, str]] = set()
+    for key, inner in within.items():
+        if _known_counts(by_id[key]) and not any(map(_known_counts, inner)):
+            second.update((each.trace_id, each.span_id) for each in inner)
+        else:
+            second.add(key)
+    return second
 
 
 def _key(usage: Usage) -> tuple[str | None, str]:

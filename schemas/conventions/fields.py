@@ -6,6 +6,7 @@ the topic (`read_usage`) or for every one that is kept (`read`), and none of the
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from schemas.messages import (
@@ -20,7 +21,7 @@ from schemas.messages import (
     read_tool_call,
     role_of,
 )
-from schemas.span import Message, RawSpan, Span, SpanKind, ToolCall, Usage
+from schemas.span import Message, RawSpan, ReadContent, Span, SpanKind, ToolCall, Usage
 from schemas.values import (
     Attributes,
     dump,
@@ -156,6 +157,7 @@ def common(
     convention: str | None,
     kind: SpanKind,
     content_setting: str | None = None,
+    content: ReadContent | None = None,
     **fields: Any,
 ) -> Span:
     """Build a span from what every OTLP span has and what a convention has read.
@@ -165,6 +167,7 @@ def common(
         convention: The name of the convention that read it, or None.
         kind: What the span stands for.
         content_setting: The setting that turns content on; kept only on an LLM span without any.
+        content: Reads `schemas.span.CONTENT_FIELDS`, once somebody asks for one of them.
         **fields: Fields of `Span`; they win over what is read here: service, environment, session,
             user, prompt, error. `error_type` None on a span in error means: look for it.
     """
@@ -183,14 +186,11 @@ def common(
     error = fields.setdefault("error", raw.status_code == 2)  # noqa: PLR2004  OTLP's STATUS_CODE_ERROR
     if error and fields.get("error_type") is None:
         fields["error_type"] = label(attributes.get("error.type")) or exception_type(raw)
-    if (
-        content_setting is not None
-        and kind is SpanKind.LLM
-        and not fields.get("output_text")
-        and not fields.get("tool_calls")
-        and not any(message.content for message in fields.get("messages_in", ()))
-    ):
-        fields["content_setting"] = content_setting
+    if content_setting is not None and kind is SpanKind.LLM:
+        if content is not None:
+            content = partial(_with_setting, content, content_setting)
+        elif _is_bare(fields):
+            fields["content_setting"] = content_setting
     fields["trace_id"] = raw.trace_id
     fields["span_id"] = raw.span_id
     fields["parent_span_id"] = raw.parent_span_id
@@ -206,7 +206,23 @@ def common(
     fields["attributes"] = attributes
     fields["resource"] = resource
     fields["size_bytes"] = raw.size_bytes
-    return Span.made(fields)
+    return Span.made(fields, content)
+
+
+def _with_setting(content: ReadContent, setting: str) -> dict[str, Any]:
+    fields = content()
+    if _is_bare(fields):
+        fields["content_setting"] = setting
+    return fields
+
+
+def _is_bare(fields: dict[str, Any]) -> bool:
+    """Whether a span with these fields has no content."""
+    return (
+        not fields.get("output_text")
+        and not fields.get("tool_calls")
+        and not any(message.content for message in fields.get("messages_in", ()))
+    )
 
 
 def environment(resource: Attributes) -> str | None:

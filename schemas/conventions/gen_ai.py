@@ -8,6 +8,7 @@ Source: https://github.com/open-telemetry/semantic-conventions-genai (status: de
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from schemas.span import Message, RawSpan, Span, SpanKind, Usage
@@ -61,17 +62,20 @@ def _read(raw: RawSpan) -> Span:
     attributes = raw.attributes
     kind = gen_ai_kind(attributes)
     fields = gen_ai_call(attributes)
+    content = None
     if kind is SpanKind.LLM:
-        fields.update(gen_ai_content(attributes))
+        content = partial(gen_ai_content, attributes)
     elif kind is SpanKind.AGENT:
-        fields.update(_agent(attributes))
+        content = partial(_agent, attributes)
     elif kind is SpanKind.TOOL:
         fields.update(_tool(attributes))
     elif kind is SpanKind.RETRIEVER:
         documents = first(attributes, "gen_ai.retrieval.documents", "traceloop.entity.output")
         fields["documents"] = read_documents(documents)
     operation = label(attributes.get("gen_ai.operation.name"))
-    return common(raw, _NAME, kind, _setting(raw.scope_name), operation=operation, **fields)
+    return common(
+        raw, _NAME, kind, _setting(raw.scope_name), content, operation=operation, **fields
+    )
 
 
 def _agent(attributes: Attributes) -> dict[str, Any]:

@@ -6,6 +6,7 @@ tools, have no `gen_ai.operation.name`: their names say what they are.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from schemas.span import RawSpan, Span, SpanKind, Usage
@@ -79,13 +80,14 @@ def _read(raw: RawSpan) -> Span:
     attributes = raw.attributes
     kind = _kind(raw)
     fields = _call(attributes)
+    content = None
     if kind is SpanKind.TOOL:
         fields.update(_tool(attributes))
     elif kind in (SpanKind.LLM, SpanKind.AGENT):
-        fields.update(_content(attributes))
+        content = partial(_content, attributes)
     setting = "InstrumentationSettings(include_content=True)"
     operation = label(attributes.get("gen_ai.operation.name"))
-    return common(raw, _NAME, kind, setting, operation=operation, **fields)
+    return common(raw, _NAME, kind, setting, content, operation=operation, **fields)
 
 
 def _content(attributes: Attributes) -> dict[str, Any]:

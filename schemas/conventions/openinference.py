@@ -7,6 +7,7 @@ DSPy, CrewAI and smolagents send.
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from schemas.payloads import (
@@ -71,22 +72,26 @@ def _kind(raw: RawSpan) -> SpanKind:
 
 
 def _read(raw: RawSpan) -> Span:
-    kind = _kind(raw)
+    kind, attributes = _kind(raw), raw.attributes
+    if kind is SpanKind.LLM:
+        fields, content = _call(attributes), partial(_content, attributes)
+    else:
+        fields, content = _READERS[kind](raw), None
+        fields["truncated"] = _is_truncated(attributes)
     return common(
         raw,
         NAME,
         kind,
         _SETTING,
-        operation=label(raw.attributes.get(_KIND)),
-        user_id=_user(raw.attributes),
-        prompt_version=label(raw.attributes.get("llm.prompt_template.version")),
-        truncated=_is_truncated(raw.attributes),
-        **_READERS[kind](raw),
+        content,
+        operation=label(attributes.get(_KIND)),
+        user_id=_user(attributes),
+        prompt_version=label(attributes.get("llm.prompt_template.version")),
+        **fields,
     )
 
 
-def _read_llm(raw: RawSpan) -> dict[str, Any]:
-    attributes = raw.attributes
+def _content(attributes: Mapping[str, Any]) -> dict[str, Any]:
     inputs, outputs = _collect(attributes)
     messages_in = tuple(message for draft in inputs if (message := _message(draft)) is not None)
     answers = [message for draft in outputs if (message := _message(draft)) is not None]
@@ -102,10 +107,10 @@ def _read_llm(raw: RawSpan) -> dict[str, Any]:
     else:
         choices = [answers]
     return {
-        **_call(attributes),
         **answer_fields(choices),
         "messages_in": messages_in or _prompt(attributes),
         "finish_reason": reason,
+        "truncated": _is_truncated(attributes),
     }
 
 
@@ -323,7 +328,6 @@ def _read_chain(raw: RawSpan) -> dict[str, Any]:
 
 
 _READERS = {
-    SpanKind.LLM: _read_llm,
     SpanKind.TOOL: _read_tool,
     SpanKind.RETRIEVER: _read_retriever,
     SpanKind.EMBEDDING: _read_embedding,

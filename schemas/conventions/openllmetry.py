@@ -4,12 +4,14 @@ Later versions write the GenAI conventions (`gen_ai.py`); the old ones are widel
 attribute length limit shortens a text here but leaves it readable.
 """
 
+from functools import partial
 from typing import Any
 
 from schemas.span import Message, RawSpan, Span, SpanKind, Usage
 
 from .fields import (
     GEN_AI_USAGE_KEYS,
+    Attributes,
     Convention,
     answer_fields,
     common,
@@ -63,20 +65,23 @@ def _read(raw: RawSpan) -> Span:
     attributes = raw.attributes
     kind = _kind(raw)
     fields = gen_ai_call(attributes)
-    if kind is SpanKind.LLM:
-        prompts = indexed(attributes, "gen_ai.prompt.")
-        completions = indexed(attributes, "gen_ai.completion.")
-        if completions:
-            fields.update(answer_fields([_messages(item, "assistant") for item in completions]))
-            fields["finish_reason"] = finish_reason(completions[0].get("finish_reason"))
-        fields["messages_in"] = tuple(
-            message for item in prompts for message in _messages(item, "user")
-        )
-        fields["truncated"] = any(
-            is_cut_blocks(load_blocks(item.get("content"))) for item in prompts
-        )
-    operation = label(attributes.get(_REQUEST))
-    return common(raw, _NAME, kind, "TRACELOOP_TRACE_CONTENT=true", operation=operation, **fields)
+    fields["operation"] = label(attributes.get(_REQUEST))
+    content = partial(_content, attributes) if kind is SpanKind.LLM else None
+    return common(raw, _NAME, kind, "TRACELOOP_TRACE_CONTENT=true", content, **fields)
+
+
+def _content(attributes: Attributes) -> dict[str, Any]:
+    prompts = indexed(attributes, "gen_ai.prompt.")
+    completions = indexed(attributes, "gen_ai.completion.")
+    fields: dict[str, Any] = {}
+    if completions:
+        fields = answer_fields([_messages(item, "assistant") for item in completions])
+        fields["finish_reason"] = finish_reason(completions[0].get("finish_reason"))
+    fields["messages_in"] = tuple(
+        message for item in prompts for message in _messages(item, "user")
+    )
+    fields["truncated"] = any(is_cut_blocks(load_blocks(item.get("content"))) for item in prompts)
+    return fields
 
 
 def _messages(item: dict[str, Any], role: str) -> list[Message]:

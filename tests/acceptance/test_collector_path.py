@@ -19,6 +19,7 @@ from support.workers import (
     DEAD,
     SCORES,
     SPANS,
+    WorkerProcess,
     config_yaml,
     count_topic,
     read_outcomes,
@@ -37,15 +38,18 @@ LEAKS = 2
 METRICS = {
     "assay_spans_total": 2 * CALLS,
     "assay_outcomes_total": 3 * CALLS,
-    "assay_scores_total": 3 * CALLS,
-    "assay_scores_passed_total": 3 * CALLS - LEAKS,
-    "assay_score_weight_total": 3 * CALLS,
     "assay_llm_calls_total": CALLS,
     "assay_llm_tokens_total": CALLS * (25 + 12),
     "assay_judge_requests_total": CALLS,
     "assay_dead_letters_total": 0,
 }
 """What the worker's metrics add up to, over all labels."""
+SCORE_METRICS = {
+    "assay_scores_total": 3 * CALLS,
+    "assay_scores_passed_total": 3 * CALLS - LEAKS,
+    "assay_score_weight_total": 3 * CALLS,
+}
+"""The same over these evaluators; cost and latency, which nobody configures, are scores too."""
 
 
 def _call(tracer: Tracer, answer: str) -> tuple[str, str]:
@@ -101,6 +105,7 @@ def test_spans_of_the_sdk_become_scores(
             until(lambda: count_topic(servers, scores) >= CALLS * 3, 60, worker.died)
             until(lambda: worker.metric("assay_outcomes_total") >= CALLS * 3, 10, worker.died)
             assert {name: worker.metric(name) for name in METRICS} == METRICS
+            assert {name: _of_evaluators(worker, name) for name in SCORE_METRICS} == SCORE_METRICS
             assert worker.stop() == 0
     outcomes = read_outcomes(servers, scores)
     assert Counter((o.trace_id, o.span_id) for o in outcomes) == dict.fromkeys(good | leaking, 3)
@@ -111,6 +116,10 @@ def test_spans_of_the_sdk_become_scores(
     assert _failed(outcomes, "secrets") == set()
     assert b"jane.doe" not in b"".join(outcome.to_json() for outcome in outcomes)
     assert count_topic(servers, DEAD + suffix) == 0
+
+
+def _of_evaluators(worker: WorkerProcess, name: str) -> float:
+    return sum(worker.metric(name, evaluator=evaluator) for evaluator in EVALUATORS)
 
 
 def _failed(outcomes: list[Outcome], evaluator: str) -> set[tuple[str, str]]:

@@ -7,7 +7,6 @@ same counts.
 """
 
 import bisect
-import os
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -17,8 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.processes import Unavailable
-from support.prometheus import Prometheus, create_blocks, find, run_tool
+from support.prometheus import Prometheus, create_blocks, run_tool
 
 from workers import signals
 from workers.signals import NOTHING, Sums, Window
@@ -239,18 +237,6 @@ def _run(folder: Path, services: dict[str, Service]) -> Seen:
         ]
         assert faults == [], faults
         return Seen(ask(ratio), ask(f"timestamp({ratio})"), firing)
-
-
-@pytest.fixture(autouse=True)
-def _programs() -> None:
-    """Prometheus and its tool are there, or the test is skipped; where CI=true it fails."""
-    try:
-        for program in ("prometheus", "promtool"):
-            find(program)
-    except Unavailable as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{error} (skipped elsewhere, needed where CI=true)", pytrace=False)
-        pytest.skip(f"a real part is missing: {error}")
 
 
 @pytest.mark.parametrize(

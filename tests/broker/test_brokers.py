@@ -146,6 +146,30 @@ def test_a_topic_config_reaches_kafka(kafka: KafkaServer) -> None:
         produce(kafka.bootstrap_servers, topic, [(None, b"x" * 1000)])
 
 
+@pytest.mark.slow
+def test_a_topic_that_repacks_as_zstd_bounds_a_gzip_bomb(kafka: KafkaServer) -> None:
+    """The remedy that the docs name: 120 MB come as an error with an offset, not as 120 MB."""
+    topic = f"test-{uuid.uuid4()}"
+    kafka.create_topics({topic: 1}, {"compression.type": "zstd", "max.message.bytes": "1048576"})
+    settings = {"compression.type": "gzip", "message.max.bytes": 200_000_000}
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, **settings})
+    for value in (bytes(120_000_000), b"behind it"):
+        producer.produce(topic, value)
+        assert producer.flush(60) == 0
+    source = consumer(kafka.bootstrap_servers)
+    try:
+        source.assign([TopicPartition(topic, 0, 0)])
+        bomb = source.poll(WAIT_S)
+        assert bomb is not None
+        error = bomb.error()
+        assert error is not None
+        assert (error.name(), bomb.offset()) == ("_BAD_COMPRESSION", 0)
+        source.seek(TopicPartition(topic, 0, 1))
+        assert read(source, 1)[0].value() == b"behind it"
+    finally:
+        source.close()
+
+
 def test_a_mock_broker_that_is_down_delivers_later(mock_cluster: MockCluster) -> None:
     """Nothing is acknowledged while the broker is down, and everything after it is up again."""
     mock_cluster.create_topic("spans", 1)

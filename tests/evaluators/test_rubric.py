@@ -162,7 +162,6 @@ def test_a_finding_without_severity_is_not_clean() -> None:
         (f"{_HEAD}{_ITEMS}rule: share\n", None, "needs one"),
         (f"{_HEAD}{_ITEMS}rule: all\nthreshold: 0.5\n", 8, "no meaning"),
         (f"{_HEAD}{_ITEMS}safety: true\n", 4, "severity: true"),
-        (f"{_HEAD}{_ITEMS}scope: trace\n", 7, "span or a session"),
         (f"{_HEAD}{_ITEMS}name: again\n", 7, "stands twice"),
         (_HEAD + _ITEMS.replace("weight: 3", "weight: 0"), 6, "greater than 0"),
         ("- a list\n", 1, "should be a mapping"),

@@ -231,14 +231,12 @@ def test_words_that_old_yaml_reads_as_booleans_stay_words(tmp_path: Path) -> Non
     ("old", "new", "key"),
     [
         ("judges:", "budgets: []\njudges:", "budgets"),
-        ("judges:", "traces: {idle_s: 30}\njudges:", "traces"),
         ("  spans:", "  leases: assay.leases\n  spans:", "kafka.leases"),
         *(
             ("judge: default", f"{key}: x", f"evaluators.toxicity.{key}")
             for key in (
                 "verify",
                 "jury",
-                "isolate",
                 "anchors",
                 "calibration",
             )

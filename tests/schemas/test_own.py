@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.own import PREAMBLE, SCOPE, is_own
+from schemas.own import EVALUATION_ID, PREAMBLE, SCOPE, is_own
 from schemas.span import Message, Span, SpanKind
 
 
@@ -14,6 +14,14 @@ def call(*messages: Message, scope: str = "opentelemetry.instrumentation.genai.o
 def test_a_span_of_assays_own_scope_is_own() -> None:
     """Whatever it says: score spans have no messages at all."""
     assert is_own(call(scope=SCOPE))
+
+
+def test_a_span_that_lost_our_scope_on_its_way_is_own() -> None:
+    """The evaluation's id, which each score span has, is a second sign."""
+    span = call()
+    assert not is_own(span)
+    span.attributes = {EVALUATION_ID: "0" * 32}
+    assert is_own(span)
 
 
 def test_a_judges_call_seen_by_another_library_is_own() -> None:

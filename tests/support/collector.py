@@ -39,19 +39,21 @@ class Collector:
         endpoint: Base URL for OTLP/HTTP; traces go to `<endpoint>/v1/traces`.
     """
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    def __init__(self, bootstrap_servers: str, topic: str, *, port: int = 0) -> None:
         """Start it; returns when it listens.
 
         Args:
             bootstrap_servers: Where Kafka is.
             topic: The topic for traces, which must exist.
+            port: Where OTLP/HTTP is taken, such as that of one that was closed; 0 is a free one.
 
         Raises:
             Unavailable: The program is not installed.
             StartFailed: It was not ready in time; the message has the end of its log.
         """
         agent = executable()
-        http_port, grpc_port = free_ports(2)
+        free_port, grpc_port = free_ports(2)
+        http_port = port or free_port
         self.endpoint = f"http://127.0.0.1:{http_port}"
         self._folder = Path(tempfile.mkdtemp(prefix="assay-collector-"))
         self._log = self._folder / "agent.log"

@@ -113,8 +113,8 @@ def _copy_jars(target: Path) -> None:
         raise Unavailable(f"Maven could not get Kafka's jars, is there a network? {reason}")
 
 
-CLASSIC_ONLY = {"group.coordinator.rebalance.protocols": "classic"}
-"""Properties of a broker that refuses the new group protocol, as older ones do."""
+CLASSIC_ONLY = _PROPERTIES + "group.coordinator.rebalance.protocols=classic\n"
+"""A broker that refuses the new group protocol, as older ones do."""
 
 
 class KafkaServer:
@@ -124,12 +124,13 @@ class KafkaServer:
         bootstrap_servers: `host:port` for any Kafka client; stays the same over restarts.
     """
 
-    def __init__(self, jars: Path, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(self, jars: Path, properties: str = _PROPERTIES) -> None:
         """Format the storage and start; returns when the broker answers.
 
         Args:
             jars: The folder that `libraries` gave.
-            properties: More properties of the broker.
+            properties: Its settings; `{broker}` and `{controller}` stand for ports, `{data}` for a
+                folder.
 
         Raises:
             StartFailed: It was not ready in time; the message has the end of its log.
@@ -142,8 +143,7 @@ class KafkaServer:
         broker, controller = free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{broker}"
         self._properties.write_text(
-            _PROPERTIES.format(broker=broker, controller=controller, data=self._folder / "data")
-            + "".join(f"{name}={value}\n" for name, value in (properties or {}).items())
+            properties.format(broker=broker, controller=controller, data=self._folder / "data")
         )
         try:
             self._format()

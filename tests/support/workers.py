@@ -86,10 +86,15 @@ class WorkerProcess:
         except OSError:
             return 0, ""
 
-    def metric(self, name: str) -> float:
-        """Sum of all samples of one metric."""
+    def metric(self, name: str, **labels: str) -> float:
+        """Sum of all samples of one metric that have these labels."""
         lines = self.get("/metrics")[1].splitlines()
-        found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        found = [
+            line
+            for line in lines
+            if line.startswith((f"{name} ", f"{name}{{")) and all(text in line for text in wanted)
+        ]
         return sum(float(line.rsplit(" ", 1)[1]) for line in found)
 
     def wait_ready(self, timeout_s: float = 30) -> float:

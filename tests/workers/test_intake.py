@@ -4,15 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as ProtoSpan
-from support.samples import span
+from support.samples import outcome, span
 from support.spans import llm_span, message, plain_span
 
 from evaluators.contract import Settings
 from evaluators.heuristics.pii import Pii
 from evaluators.heuristics.secrets import Secrets
 from schemas.config import DeadLettersConfig, EvaluatorConfig, RouteConfig
-from schemas.errors import WorkerStopped
+from schemas.errors import Undecodable, WorkerStopped
 from schemas.events import Event, SpanRedelivered
 from schemas.limits import Limits
 from schemas.otlp import Encoding
@@ -27,6 +30,7 @@ from workers.intake import Counted, Intake, context_of
 from workers.offset_metadata import Beginning
 from workers.offsets import Offsets
 from workers.router import Router
+from workers.sinks.evaluation_result import span as result_span
 
 _PII = Configured("pii", EvaluatorConfig(), Pii(Settings("pii")), None, None)
 _SECRETS = Configured("secrets", EvaluatorConfig(), Secrets(Settings("secrets")), None, None)
@@ -41,15 +45,17 @@ def _intake(
     emit: Callable[[Event], None] = _never,
     count: Callable[[Counted], None] = lambda _: None,
     counts: bool = True,
+    count_all: bool = True,
     sample: float = 1.0,
     evaluators: tuple[Configured, ...] = (_PII, _SECRETS),
     limits: Limits | None = None,
+    when: str = 'span.service == "support-bot"',
     **dead_letters: Any,
 ) -> Intake:
     route = RouteConfig.model_validate(
         {
             "name": "support",
-            "when": 'span.service == "support-bot"',
+            "when": when,
             "sample": sample,
             "evaluators": ["pii", "secrets"],
         }
@@ -62,14 +68,14 @@ def _intake(
         encoding=Encoding.AUTO,
         limit=Limit(DeadLettersConfig.model_validate(dead_letters)),
         counts=counts,
-        count_all=True,
+        count_all=count_all,
         group_attributes=(),
         count=count,
         emit=emit,
     )
 
 
-def _record(value: bytes | None, offset: int = 0, problem: str | None = None) -> Record:
+def _record(value: bytes | None, offset: int = 0, problem: Undecodable | None = None) -> Record:
     offsets = Offsets()
     offsets.assign(("spans", 3), offset, Beginning(1, 0, "c"), None)
     claim = offsets.deliver(("spans", 3), offset, 12.5)
@@ -104,7 +110,8 @@ def test_a_tombstone_is_nothing(value: bytes | None) -> None:
 
 def test_what_the_client_could_not_unpack_is_a_dead_letter_without_bytes() -> None:
     """A compression bomb reaches us as an error with an offset."""
-    (letter,) = _intake().read(_record(None, 9, problem="Local: Invalid compressed data")).letters
+    problem = Undecodable(DeadLetterReason.BAD_COMPRESSION, "Local: Invalid compressed data")
+    (letter,) = _intake().read(_record(None, 9, problem=problem)).letters
     assert (letter.reason, letter.value) == (DeadLetterReason.BAD_COMPRESSION, None)
     assert (letter.topic, letter.partition, letter.offset) == ("spans", 3, 9)
     assert (letter.key, letter.timestamp_s, letter.is_span) == (b"key", 12.5, False)
@@ -181,6 +188,18 @@ def test_usage_is_counted_once_for_each_call() -> None:
     assert found == [(10, 1.0), (20, 1.0)]
 
 
+def test_calls_that_are_counted_by_sample_stand_for_the_others() -> None:
+    """With `cost: {count: sampled}` only what a route keeps is counted, at its probability."""
+    seen: list[Counted] = []
+    ids = [b"\x01" + bytes(8) + bytes([256 * number // 40]) + bytes(6) for number in range(40)]
+    for number, trace_id in enumerate(ids):
+        intake = _intake(count=seen.append, sample=0.25, count_all=False)
+        intake.read(_record(message([llm_span(trace_id=trace_id)]), number))
+    counted = [call.probability for one in seen for call in one.calls]
+    assert counted == [0.25] * 10
+    assert sum(1 / probability for probability in counted) == len(ids)
+
+
 @pytest.mark.parametrize("sample", [0.0, 1.0])
 def test_a_failed_call_is_told_from_one_that_ended_well(sample: float) -> None:
     """However much of its span is read: how long it took is then no latency."""
@@ -197,6 +216,27 @@ def test_our_own_spans_cost_nothing(sample: float) -> None:
     value = message([llm_span()], scope=SCOPE)
     _intake(count=seen.append, sample=sample).read(_record(value))
     assert seen[0].calls == []
+
+
+@pytest.mark.parametrize("sample", [0.0, 1.0])
+@pytest.mark.parametrize("scope", [SCOPE, "lost"])
+def test_a_score_that_comes_back_is_counted_and_left_alone(scope: str, sample: float) -> None:
+    """Also amid spans of an application: its call is evaluated and priced, and nothing else is."""
+    call = llm_span()
+    score = result_span(outcome(trace_id=call.trace_id.hex(), span_id=call.span_id.hex()))
+    export = ExportTraceServiceRequest.FromString(message([call]))
+    export.resource_spans[0].scope_spans.append(
+        ScopeSpans(scope=InstrumentationScope(name=scope), spans=[score])
+    )
+    seen: list[Counted] = []
+    intake = _intake(count=seen.append, sample=sample, when='span.kind != "none"')
+    work = intake.read(_record(export.SerializeToString()))
+    assert {job.span.span_id for job in work.jobs} <= {call.span_id.hex()}
+    assert len(work.jobs) == 2 * sample
+    (counted,) = seen
+    assert [each.usage.span_id for each in counted.calls] == [call.span_id.hex()]
+    # Of what is not sampled only what a call costs is read, so there the scope is the only sign.
+    assert counted.own == (0 if scope == "lost" and not sample else 1)
 
 
 def test_a_lane_that_does_not_count_still_evaluates() -> None:

@@ -5,6 +5,7 @@ import re
 from prometheus_client import CollectorRegistry, generate_latest
 from support.samples import config, outcome
 
+from schemas.events import Output, OutputResult
 from schemas.reasons import DeadLetterReason, Reason
 from workers.metrics import Metrics
 
@@ -30,6 +31,11 @@ def test_series_with_known_labels_exist_from_the_start() -> None:
         assert value("assay_evaluations_repeated_total", lane=lane) == 0
         assert value("assay_oldest_unfinished_age_seconds", lane=lane) == 0
     assert value("assay_route_failures_total", route="support") == 0
+    for output in Output:
+        for result in OutputResult:
+            labels = {"output": output.value, "result": result.value}
+            assert value("assay_output_outcomes_total", **labels) == 0
+    assert value("assay_own_spans_total") == 0
 
 
 def test_every_metric_says_what_it_means() -> None:

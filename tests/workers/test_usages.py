@@ -32,6 +32,16 @@ def test_a_span_around_a_call_of_the_same_model_is_that_call() -> None:
     assert CallLedger(10).new_calls([other, child]) == [other, child]
 
 
+def test_a_failed_attempt_within_a_call_hides_no_spend() -> None:
+    """What was paid for stands on the span around it, unless another attempt within tells it."""
+    nothing = {"input_tokens": None, "output_tokens": None}
+    parent = usage(span_id="1" * 16, response_id="r1")
+    failed = usage(span_id="2" * 16, parent_span_id="1" * 16, **nothing)
+    assert CallLedger(10).new_calls([parent, failed]) == [parent]
+    worked = usage(span_id="3" * 16, parent_span_id="1" * 16, response_id="r1")
+    assert CallLedger(10).new_calls([parent, failed, worked]) == [failed, worked]
+
+
 def test_calls_with_ids_of_their_own_are_not_one_call() -> None:
     """An agent that is recorded as a call, around one of the same model."""
     parent = usage(span_id="1" * 16, response_id="r1")

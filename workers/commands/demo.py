@@ -91,7 +91,7 @@ def _introduce(stage: Stage, console: Console) -> None:
         names = ", ".join(route.evaluators)
         lines.append(f"route    {route.name}, {route.sample:.0%} of its traces: {names}")
     for evaluator, objective in _objectives(stage.config).items():
-        lines.append(f"promise  the mean score of {evaluator} is at least {objective:.2f}")
+        lines.append(f"promise  a mean score of {objective:.2f} for {evaluator}, its objective")
     lines.append(f"metrics  {stage.metrics_url} while this runs\n")
     console.print("\n".join(lines), soft_wrap=True, markup=False)
 
@@ -184,7 +184,9 @@ def _show(story: Story, console: Console) -> None:
             console.print(line, style="bold red", soft_wrap=True, markup=False)
     if story.alerts:
         console.print(
-            "as the alert rules count, here every second; `assay rules` writes them for Prometheus"
+            "These are the rules that `assay rules` writes for Prometheus; here the same code has\n"
+            "looked at the scores each second.",
+            soft_wrap=True,
         )
     else:
         console.print("No alert would fire.", style="bold")
@@ -196,7 +198,8 @@ def _show(story: Story, console: Console) -> None:
     console.print(
         "\nnext          assay spans FILE     what Assay reads in your own OTLP exports\n"
         "              assay evaluate FILE  judge them, without Kafka\n"
-        "              assay run            a worker on your Kafka; the README has a config",
+        "              assay run            a worker on your Kafka; the README has a config\n"
+        "              assay rules          these alerts, and others, for your Prometheus",
         soft_wrap=True,
     )
 
@@ -217,14 +220,17 @@ def _show_bad_trace(bad: BadTrace, console: Console) -> None:
         console.print(safe(line), markup=False, soft_wrap=True)
 
 
-def _told(alert: Alert, rollout_unix_nano: int) -> tuple[str, str]:
-    version = f" prompt {alert.prompt_version}" if alert.prompt_version else ""
-    beside = "beside" if alert.name == VERSION_REGRESSED else "against an objective of"
-    what = f"{alert.evaluator} of {alert.service}{version}: mean {alert.mean:.2f} {beside}"
-    sure = f"on n {alert.count:.0f}; evidence {alert.evidence:.1f} times its threshold"
+def _told(alert: Alert, rollout_unix_nano: int) -> tuple[str, ...]:
+    if alert.name == VERSION_REGRESSED:
+        whose = f"prompt {alert.prompt_version or '(none)'} of {alert.service}"
+        beside = f"{alert.expected:.2f} of the versions beside it"
+    else:
+        whose = f"{alert.service}, all its versions"
+        beside = f"its objective of {alert.expected:.2f}"
     return (
-        f"{alert.name}  {_after(alert, rollout_unix_nano)} s after the rollout",
-        f"  {what} {alert.expected:.2f}, a drop of {alert.drop:.2f} {sure}",
+        f"ALERT  {alert.name}, {_after(alert, rollout_unix_nano)} s after the rollout",
+        f"       {whose}: {alert.evaluator} is {alert.mean:.2f} against {beside},",
+        f"       on {alert.count:.0f} scores; evidence {alert.evidence:.1f} times what it takes",
     )
 
 

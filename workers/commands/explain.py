@@ -17,7 +17,7 @@ from schemas.errors import AssayError, ConfigError
 from schemas.events import Event
 from schemas.outcome import Outcome, Source
 from workers import kafka_settings, offset_metadata
-from workers.configured import Configured, build
+from workers.configured import TRACE, Configured, build
 from workers.explanation import Standing, TraceReader, evaluations
 from workers.lane import group_of
 from workers.partitioners import likely_partitions
@@ -105,11 +105,15 @@ class _Search:
             for _ in self._stages(topic, trace.read):
                 if len(trace.spans) + len(trace.unread) > known and trace.is_keyed:
                     break  # all of a keyed trace lies in this partition
+        trace.conclude()
         found.spans = list(trace.spans.values())
         outcomes = self._outcomes()
         by_span: dict[str, list[Outcome]] = {}
+        of_trace = {name for name, each in evaluators.items() if each.lane == TRACE}
         for outcome in outcomes:
-            by_span.setdefault(outcome.span_id, []).append(outcome)
+            # A fragment of the trace may have been judged in the name of another span.
+            root = trace.root if outcome.evaluator.name in of_trace else None
+            by_span.setdefault(root or outcome.span_id, []).append(outcome)
         lanes = _Lanes(self._config)
         for said in found.spans:
             mine = by_span.pop(said.span.span_id, [])

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from schemas.outcome import Outcome, Source
+from schemas.outcome import Origin, Outcome, Source
 from schemas.tracestate import randomness
 from workers.explanation import AGAIN, Evaluation, RouteSaid, SpanSaid, hint
 from workers.router import Decision
@@ -123,11 +123,19 @@ def _evaluation_lines(each: Evaluation) -> Iterable[tuple[int, str]]:
         text += f" {score.label}" if score.label not in {None, "pass", "fail"} else ""
     sampling = outcome.sampling
     text += f", probability {sampling.probability:.4g}, routes {', '.join(sampling.routes)}"
+    text += "" if outcome.origin is Origin.LIVE else f", by a {outcome.origin}"
     yield 1, f"{text}, at {outcome.evaluated_at}"
     if outcome.detail:
         yield 2, outcome.detail
     if score is not None and score.explanation:
         yield 2, " ".join(score.explanation.split())
+    judge = outcome.judge
+    if judge is not None:
+        cost = "unknown cost" if judge.cost_usd is None else f"{judge.cost_usd:.6f} USD"
+        yield (
+            2,
+            f"judge {judge.model_answered or judge.model_asked}, {judge.attempts} calls, {cost}",
+        )
     flags = outcome.flags
     raised = [name for name in _FLAGS if getattr(flags, name)]
     if raised:

@@ -6,19 +6,17 @@ from pathlib import Path
 from rich.console import Console
 
 from schemas.config import Config
-from schemas.errors import AssayError, ConfigError
+from schemas.errors import ConfigError
 from workers.rules.build import groups, header
 from workers.rules.document import render
-from workers.rules.scenarios import Times
+from workers.rules.story import Times
 from workers.rules.unit_tests import day, gap, season, week
+
+from .written import write
 
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
 _RULES = Path("rules", "assay.yaml")
 _TESTS = Path("tests")
-
-
-class NotWritten(AssayError):  # noqa: N818  named for what happened
-    """A file cannot be written; the message says which and why."""
 
 
 def scrape_seconds(interval: str) -> float:
@@ -63,14 +61,6 @@ def run(config: Config, *, folder: Path, scrape_s: float) -> None:
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for name, text in contents(config, scrape_s).items():
-        path = folder / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise NotWritten(
-                f"{path}: cannot be written ({error.strerror}); choose another folder with --out"
-            ) from error
-        console.print(str(path))
+        console.print(write(folder / name, text))
     console.print(f"check them: promtool check rules {folder / _RULES}")
     console.print(f"test them, in ten minutes or so: promtool test rules {folder / _TESTS}/*.yaml")

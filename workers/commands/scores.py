@@ -43,15 +43,15 @@ class Filter:
         return outcome.outcome is Status.FAILED
 
 
-def seconds(since: str) -> float:
-    """Read a duration such as `15m`.
+def seconds(since: str, option: str = "--since") -> float:
+    """Read a duration such as `15m`; `option` says where it was given.
 
     Raises:
         ConfigError: It is none.
     """
     found = _SINCE.fullmatch(since)
     if found is None:
-        raise ConfigError(f'--since "{since}": is no duration; write 30s, 15m, 24h or 7d')
+        raise ConfigError(f'{option} "{since}": is no duration; write 30s, 15m, 24h or 7d')
     return int(found[1]) * _UNITS[found[2]]
 
 
@@ -125,7 +125,7 @@ class Newest:
 
 def _table(shown: list[Outcome]) -> Table:
     table = Table(
-        "evaluated at", "service", "evaluator", "outcome", "value", "explanation", "trace"
+        "evaluated at", "service", "evaluator", "outcome", "value", "explanation", "trace", "origin"
     )
     for outcome in shown:
         score = outcome.score
@@ -137,5 +137,6 @@ def _table(shown: list[Outcome]) -> Table:
             "" if score is None else f"{score.value:.2f} {'pass' if score.passed else 'fail'}",
             cell(score.explanation if score else outcome.detail),
             cell(outcome.trace_id),
+            outcome.origin,
         )
     return table

@@ -10,6 +10,7 @@ from typing import Any
 from confluent_kafka import (
     ConsumerGroupState,
     ConsumerGroupTopicPartitions,
+    KafkaError,
     KafkaException,
     Producer,
     TopicPartition,
@@ -22,6 +23,7 @@ from schemas.errors import AssayError
 from schemas.reasons import DeadLetterReason
 from workers import kafka_settings, offset_metadata
 from workers.configured import LANES
+from workers.topic_reader import TopicReader
 
 from .dead_letters import Origin
 from .kafka_client import check_client
@@ -64,7 +66,9 @@ def run(config: Config, origin: Origin) -> None:
 
     Raises:
         ConfigError: `kafka.client` is wrong.
-        NotSkipped: A worker still runs, no lane waits there, or no broker answers.
+        NotSkipped: A worker still runs, no lane waits there, nothing stands there, or no broker
+            answers.
+        TopicUnreadable: There is no such topic.
     """
     check_client(config)
     try:
@@ -73,9 +77,21 @@ def run(config: Config, origin: Origin) -> None:
         raise NotSkipped(f"{origin}: not skipped: {error.args[0].str()}") from error
 
 
+def _check_there(config: Config, origin: Origin) -> None:
+    """Refuse an offset that does not exist: what comes there one day would never be read."""
+    with TopicReader(config.kafka, "skip") as reader:
+        low, high = reader.bounds(origin.topic).get(origin.partition, (0, 0))
+    if not low <= origin.offset < high:
+        raise NotSkipped(
+            f"{origin}: not skipped: the partition holds offsets {low} up to {high}, without the "
+            "last; check the offset"
+        )
+
+
 def _skip(config: Config, origin: Origin, admin: AdminClient) -> None:
     groups = [f"{config.kafka.group_id}.{lane}" for lane in LANES]
     _check_stopped(admin, groups)
+    _check_there(config, origin)
     behind = [found for group in groups if (found := _position(admin, group, origin)) is not None]
     if not behind:
         raise NotSkipped(
@@ -103,8 +119,10 @@ def _check_stopped(admin: AdminClient, groups: list[str]) -> None:
     for group, future in admin.describe_consumer_groups(groups, request_timeout=_TIMEOUT_S).items():
         try:
             state = future.result().state
-        except KafkaException:
-            continue  # there is no such group: that lane never ran
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                continue  # that lane never ran
+            raise  # not allowed to look, say: its workers may be running
         if state not in _STOPPED:
             raise NotSkipped(
                 f"group {group} has members; stop its workers first, they would go on where they "
@@ -119,8 +137,10 @@ def _position(admin: AdminClient, group: str, origin: Origin) -> _Position | Non
     future = admin.list_consumer_group_offsets([request], request_timeout=_TIMEOUT_S)[group]
     try:
         (found,) = future.result().topic_partitions
-    except KafkaException:
-        return None  # it never ran
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            return None  # it never ran
+        raise
     if found.offset < 0 or found.offset > origin.offset:
         return None
     return _Position(group, found.offset, found.metadata)

@@ -84,6 +84,8 @@ def _look(client: AdminClient, config: Config) -> list[_Topic]:
         _Topic(kafka.scores, "outcomes, one for each span and evaluator", _PARTITIONS),
         _Topic(kafka.dead_letters, "what could not be read", 1),
     ]
+    if kafka.otlp_scores is not None:
+        wanted.append(_Topic(kafka.otlp_scores, "outcomes as OTLP log records", _PARTITIONS))
     try:
         there = client.list_topics(timeout=_TIMEOUT_S).topics
     except KafkaException as error:

@@ -1,4 +1,4 @@
-"""The demo's stand-in judge: an OpenAI-compatible endpoint on loopback that knows a few rules.
+"""The demo's stand-in judge: an OpenAI-compatible endpoint that knows a few rules.
 
 It is no model and says so in its answers' model name. It reads the prompt that a real judge would
 get, and answers each item of a built-in rubric by counting words, so that the demo needs no key and
@@ -31,18 +31,21 @@ class StandInJudge:
     Args:
         good: For each item of the rubrics that it will be asked: the answer that speaks for the
             output. A real judge finds that out from the question's text.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
     """
 
-    def __init__(self, good: Mapping[str, bool]) -> None:
+    def __init__(self, good: Mapping[str, bool], *, host: str = "127.0.0.1", port: int = 0) -> None:
         self._good = good
+        self._host, self._port = host, port
         self._server: asyncio.Server
         self._connections: set[asyncio.Task[None]] = set()
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._connected, self._host, self._port)
         port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}/v1"
+        self.url = f"http://{self._host}:{port}/v1"
         return self
 
     async def __aexit__(

@@ -8,6 +8,9 @@ import yaml
 
 from schemas.config import Config
 from workers import signals
+from workers.dashboards.build import dashboards
+from workers.dashboards.panels import Dashboard, panel_id
+from workers.dashboards.quality import FAILING_TRACES, QUALITY
 
 from .document import Group, Rule
 from .records import LABELS
@@ -130,14 +133,6 @@ def _failing() -> str:
     )
 
 
-_DASHBOARDS = {
-    "quality": "assay-quality",
-    "cost": "assay-cost",
-    "pipeline": "assay-pipeline",
-    "judges": "assay-judges",
-}
-
-
 def groups(config: Config) -> list[Group]:
     """The evaluators' policy, and the alerts."""
     return [
@@ -147,7 +142,7 @@ def groups(config: Config) -> list[Group]:
             "30s",
             "What is worth somebody's time. Sections of the same names in the runbook say what to\n"
             "do.",
-            [_alert(name, entry, config) for name, entry in _template().items()],
+            [_alert(name, entry, config) for name, entry in _template(config).items()],
         ),
     ]
 
@@ -167,18 +162,20 @@ def _policy(config: Config) -> list[Rule]:
     return [*rules, Rule(POLICY, everyone_else, {"severity": "page"})]
 
 
-def _template() -> dict[str, dict[str, Any]]:
+def _template(config: Config) -> dict[str, dict[str, Any]]:
     text = (files("workers") / "templates" / "alerts.yaml").read_text("utf-8")
-    alerts: dict[str, dict[str, Any]] = yaml.safe_load(_filled(text))
+    alerts: dict[str, dict[str, Any]] = yaml.safe_load(_filled(text, config))
     return alerts
 
 
-def _filled(text: str) -> str:
+def _filled(text: str, config: Config) -> str:
     words = {
         "page_drop": f"{signals.PAGE_DROP:g}",
         "ticket_drop": f"{signals.TICKET_DROP:g}",
         "version_drop": f"{signals.VERSION_DROP:g}",
         "score_labels": LABELS["evaluator"],
+        "policy": POLICY,
+        "trace_max_age_s": f"{config.traces.max_age_s:g}",
     }
     for word, value in words.items():
         text = text.replace(f"<<{word}>>", value)
@@ -237,13 +234,16 @@ def _links(name: str, entry: Mapping[str, Any], config: Config) -> dict[str, str
         # Renderers of Markdown make anchors of headings in lower case.
         links["runbook_url"] = f"{runbooks}#{name.lower()}"
     if config.links.grafana is not None:
-        links["dashboard_url"] = _dashboard_url(config.links.grafana, entry)
+        dashboard = dashboards(config)[str(entry["dashboard"])]
+        url = _dashboard_url(config.links.grafana, dashboard, entry)
+        links["dashboard_url"] = url
+        if "failing" in entry and dashboard is QUALITY:
+            links["exemplars_url"] = f"{url}&viewPanel={panel_id(QUALITY, FAILING_TRACES)}"
     return links
 
 
-def _dashboard_url(grafana: str, entry: Mapping[str, Any]) -> str:
+def _dashboard_url(grafana: str, dashboard: Dashboard, entry: Mapping[str, Any]) -> str:
     variables = "".join(
         f"&var-{label}={{{{ urlquery $labels.{label} }}}}" for label in entry.get("about", ())
     )
-    uid = _DASHBOARDS[str(entry["dashboard"])]
-    return f"{grafana.rstrip('/')}/d/{uid}?from=now-6h&to=now{variables}"
+    return f"{grafana.rstrip('/')}/d/{dashboard.uid}?from=now-6h&to=now{variables}"

@@ -10,8 +10,8 @@ from schemas.config import Config
 from . import scenarios
 from .alerts import POLICY
 from .document import Group
-from .scenarios import Story, Times
 from .series import STEP_S
+from .story import Story, Times
 
 _WATCHED_MINUTES = 40
 _HEADER = """\

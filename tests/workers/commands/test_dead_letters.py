@@ -90,6 +90,8 @@ def test_a_record_is_stepped_over_with_a_stub(
         assert (refused.status, "has members" in refused.err) == (1, True)
         assert worker.stop() == 0
     produce(servers, spans, traces(3))
+    ahead = assay("dead-letters", "skip", f"{spans}/0/8")
+    assert (ahead.status, "holds offsets 0 up to 8" in ahead.err) == (1, True)
     done = assay("dead-letters", "skip", f"{spans}/0/6")
     assert done.status == 0, done.err
     letters = map(json.loads, assay("dead-letters", "list", "--json").out.splitlines())

@@ -123,6 +123,24 @@ def test_a_missing_topic_is_one_message(
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "arguments", [("run",), ("check", "--online")], ids=["run", "check_online"]
+)
+def test_the_topic_for_otlp_is_missed_too(
+    assay: Run, tmp_path: Path, mock_cluster: MockCluster, arguments: tuple[str, ...]
+) -> None:
+    """It is written to at one's best effort, but one that was configured and forgotten is told."""
+    for topic in ("otlp_spans", "assay.scores", "assay.dead_letters"):
+        mock_cluster.create_topic(topic, 1)
+    text = SOUND.format(brokers=mock_cluster.bootstrap_servers)
+    text = text.replace("spans: [", "otlp_scores: otlp_scores, spans: [")
+    _write(tmp_path, text + "metrics: {port: 0}\n")
+    done = assay(*arguments)
+    assert done.status == 2
+    assert "no topic otlp_scores; create what is missing" in done.err
+    assert done.err.count("\n") == 1
+
+
 def test_a_judge_that_is_down_is_one_message(
     assay_here: Run, tmp_path: Path, mock_cluster: MockCluster
 ) -> None:
@@ -156,7 +174,7 @@ def test_a_broker_that_is_down_is_one_message(
         (("scores", "--since", "soon"), '--since "soon": is no duration; write 30s, 15m, 24h or'),
         (("evaluate", "x.pb", "--fail-under", "pii"), '--fail-under "pii": not EVALUATOR=RATE'),
         (("evaluate", "x.pb", "--fail-under", "pii=2"), '--fail-under "pii=2": not EVALUATOR=RATE'),
-        (("run", "--lane", "trace"), "trace"),
+        (("run", "--lane", "traces"), "traces"),
         (("evaluate",), "FILE"),
         (("nothing",), "No such command"),
     ],

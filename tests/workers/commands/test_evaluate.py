@@ -9,6 +9,7 @@ import jsonschema_rs
 import pytest
 from support.captures import FOLDER
 from support.judge_server import JudgeServer
+from support.spans import llm_span, message, plain_span
 
 from schemas.errors import ConfigError
 from workers.commands.evaluate import rates
@@ -135,3 +136,24 @@ def test_rates_are_read() -> None:
     for wrong in ("pii", "=1", "pii=", "pii=-0.1", "pii=1.1", "pii=nan", "pii=x"):
         with pytest.raises(ConfigError, match=r"write for example pii=0\.99"):
             rates([wrong])
+
+
+async def test_a_trace_is_all_that_the_files_have_of_it(assay: Run, tmp_path: Path) -> None:
+    """Two files hold one run, the request around its calls too: one outcome, in the root's name."""
+    root = plain_span("POST /run")
+    calls = [llm_span(trace_id=root.trace_id, parent_span_id=root.span_id) for _ in range(2)]
+    files = [tmp_path / "first.pb", tmp_path / "second.pb"]
+    files[0].write_bytes(message(calls[:1]))
+    files[1].write_bytes(message([calls[1], root]))
+    async with JudgeServer() as server:
+        _write(tmp_path, server.url, "task_completion, pii")
+        done = await asyncio.to_thread(assay, "evaluate", *map(str, files), "--json")
+    assert (done.status, done.err) == (0, "")
+    outcomes = _lines(done.out)
+    assert len(outcomes) == 3
+    (whole,) = [o for o in outcomes if o["evaluator"]["name"] == "task_completion"]
+    jsonschema_rs.validator_for(SCHEMA).validate(whole)
+    assert (whole["outcome"], whole["score"]["label"]) == ("scored", "done")
+    assert (whole["span_id"], whole["revision"]) == (root.span_id.hex(), 3)
+    assert [source["topic"] for source in whole["sources"]] == [str(path) for path in files]
+    assert whole["subject"]["input_tokens"] == 50

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import yaml
 from confluent_kafka import Consumer, Producer, TopicPartition
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from support.kafka import KafkaServer
+from support.samples import outcome
 from support.spans import llm_span, message, plain_span, produce, traces
 from support.workers import DEAD, SCORES, SPANS, config_yaml, count_topic, until, worker_process
 
 from evaluators.judge.client import JudgeClient
-from schemas.config import Config
+from schemas.config import Config, JudgeConfig
 from schemas.errors import ConfigError
 from schemas.events import Event
 from schemas.limits import Limits
@@ -27,6 +29,7 @@ from workers.configured import build
 from workers.demo.broker import MockCluster
 from workers.offset_metadata import Beginning, encode
 from workers.partitioners import fnv1a
+from workers.sinks.evaluation_result import traces_request
 
 from .conftest import Run
 
@@ -50,12 +53,18 @@ class Scene:
 
     def routes(self, *routes: Mapping[str, Any]) -> None:
         """Write the config; without any route, one that gives pii to every call of the bot."""
-        text = config_yaml(self.servers, evaluators=["pii"])
+        text = config_yaml(self.servers, judge_url="http://127.0.0.1:1/v1", evaluators=["pii"])
         config = yaml.safe_load(text)
         if routes:
             config["routes"] = list(routes)
         self.config = Config.model_validate(config)
         (self._folder / "assay.yaml").write_text(yaml.safe_dump(config))
+
+    def judged_by(self, url: str, evaluator: str) -> None:
+        """Write a config with a judge and one evaluator that asks it."""
+        text = config_yaml(self.servers, judge_url=url, evaluators=[evaluator])
+        self.config = Config.model_validate(yaml.safe_load(text))
+        (self._folder / "assay.yaml").write_text(text)
 
     def put(
         self,
@@ -84,8 +93,8 @@ class Scene:
     def judge(self, *records: tuple[bytes, Source]) -> list[Outcome]:
         """Evaluate records as a worker would, and publish the outcomes."""
         outcomes = asyncio.run(_outcomes(self.config, records))
-        for outcome in outcomes:
-            self.producer.produce(SCORES, outcome.to_json(), outcome.trace_id)
+        for each in outcomes:
+            self.producer.produce(SCORES, each.to_json(), each.trace_id)
         self.producer.flush(10)
         return outcomes
 
@@ -117,14 +126,20 @@ class Scene:
 
 
 async def _outcomes(config: Config, records: Sequence[tuple[bytes, Source]]) -> list[Outcome]:
-    evaluators = build(config, _no_judge)
+    judges: list[JudgeClient] = []
+
+    def open_judge(name: str, judge: JudgeConfig) -> JudgeClient:
+        judges.append(JudgeClient(name, judge, emit=_ignore, hold=False, wait_s=0.1))
+        return judges[-1]
+
+    evaluators = build(config, open_judge)
     exports = [offline.read_export(value, source, Limits()) for value, source in records]
     todo = offline.jobs(exports, config, evaluators, _ignore)
-    return await offline.evaluate(todo, config, _ignore, lambda _: None)
-
-
-def _no_judge(name: str, _: object) -> JudgeClient:
-    raise AssertionError(name)
+    try:
+        return await offline.evaluate(todo, config, _ignore, lambda _: None)
+    finally:
+        for judge in judges:
+            await judge.aclose()
 
 
 def _ignore(_: Event) -> None:
@@ -175,7 +190,7 @@ def test_a_wrong_id_ends_with_2(assay_here: Run) -> None:
 def test_a_scored_span_has_its_outcome(scene: Scene) -> None:
     """Route, probability, outcome and explanation stand with the span that they are about."""
     record = scene.put(llm_span("Mail me", "Write to ann.smith@example.org", trace_id=TRACE))
-    (outcome,) = scene.judge(record)
+    (judged,) = scene.judge(record)
     span = _only(scene.explain(HEX.upper()))
     assert span["ignored"] is None
     assert span["sources"] == [{"topic": SPANS, "partition": record[1].partition, "offset": 0}]
@@ -184,14 +199,40 @@ def test_a_scored_span_has_its_outcome(scene: Scene) -> None:
     (evaluation,) = span["evaluations"]
     assert evaluation == {
         "evaluator": "pii",
-        "outcome": json.loads(outcome.to_json()),
+        "outcome": json.loads(judged.to_json()),
         "note": None,
     }
     text = scene.text()
     assert "route support: matches, kept with probability 1" in text
     assert "pii: scored 0.00 fail leak, probability 1, routes support" in text
-    assert outcome.score is not None
-    assert str(outcome.score.explanation) in text
+    assert judged.score is not None
+    assert str(judged.score.explanation) in text
+
+
+def test_a_judge_is_told_with_its_words_and_its_cost(scene: Scene) -> None:
+    """Who judged, in how many calls, at what price, and what it said."""
+    scene.routes({"name": "all", "when": "true", "evaluators": ["toxicity"]})
+    span = llm_span(trace_id=TRACE)
+    scene.put(span)
+    judged = outcome(0.0, model_answered="gpt-5-mini-2025", trace_id=HEX)
+    assert judged.score is not None
+    score = replace(judged.score, explanation="It insults\nthe user.")
+    judged = replace(judged, span_id=span.span_id.hex(), score=score)
+    scene.producer.produce(SCORES, judged.to_json(), HEX)
+    scene.producer.flush(10)
+    text = scene.text()
+    assert "toxicity: scored 0.00 fail" in text
+    assert "It insults the user." in text
+    assert "judge gpt-5-mini-2025, 1 calls, 0.001000 USD" in text
+
+
+def test_scores_that_came_back_as_spans_are_no_part_of_the_trace(scene: Scene) -> None:
+    """They stand with the span that they are about, as outcomes, and not a second time."""
+    record = scene.put(llm_span(trace_id=TRACE))
+    outcomes = scene.judge(record)
+    scene.put_value(traces_request(outcomes), key=HEX.encode(), partition=record[1].partition)
+    (evaluation,) = _only(scene.explain())["evaluations"]
+    assert evaluation["outcome"]["evaluation_id"] == outcomes[0].evaluation_id
 
 
 def test_a_trace_that_is_nowhere_ends_with_1(scene: Scene, assay_here: Run) -> None:
@@ -299,15 +340,14 @@ def test_a_call_that_another_record_told_of_names_its_twin_while_it_waits(scene:
 
 
 def test_what_is_no_llm_span_says_so(scene: Scene) -> None:
-    """A plain span, an agent and Assay's own span each have a reason of their own."""
+    """A plain span and an agent each have a reason; our own score spans are no part of it."""
     agent = llm_span(trace_id=TRACE, attributes={"gen_ai.operation.name": "invoke_agent"})
     plain = plain_span(trace_id=TRACE)
     scene.put(plain, agent)
     scene.put(own := llm_span(trace_id=TRACE), scope="assay")
     spans = {span["span_id"]: span for span in scene.explain()["spans"]}
     assert "no sign of any known convention" in spans[plain.span_id.hex()]["ignored"]
-    assert "own span" in spans[own.span_id.hex()]["ignored"]
-    assert spans[own.span_id.hex()]["routes"] == []
+    assert own.span_id.hex() not in spans
     assert spans[agent.span_id.hex()]["kind"] == "agent"
     assert spans[agent.span_id.hex()]["routes"][0]["decision"] == "not_matched"
     assert "whose `when` does not name span.kind selects LLM calls only" in scene.text()
@@ -359,6 +399,26 @@ def test_an_outcome_of_another_config_is_marked(scene: Scene) -> None:
     scene.routes({"name": "all", "when": "true", "evaluators": ["pii"]})
     notes = {each["evaluator"]: each["note"] for each in _only(scene.explain())["evaluations"]}
     assert notes == {"pii": None, "secrets": "today's config does not ask for it"}
+
+
+def test_a_trace_evaluator_is_told_at_the_root(scene: Scene) -> None:
+    """It waits while any record of the trace is unfinished; its outcome stands at the root too."""
+    scene.judged_by("http://127.0.0.1:9/v1", "task_completion")
+    root = plain_span("POST /run", trace_id=TRACE)
+    first = scene.put(llm_span(trace_id=TRACE, parent_span_id=root.span_id))
+    source = first[1]
+    last = scene.put(root)
+    scene.commit("trace", source, source.offset + 1)
+    found = {span["span_id"]: span["evaluations"] for span in scene.explain()["spans"]}
+    (waiting,) = found.pop(root.span_id.hex())
+    assert waiting["evaluator"] == "task_completion"
+    where = f"{SPANS}[{source.partition}]@{source.offset + 1}"
+    assert f"the trace lane stands at {where}; it holds the trace until" in waiting["note"]
+    assert list(found.values()) == [[]]
+    (outcome,) = scene.judge(first, last)
+    assert outcome.revision == 2
+    (told,) = next(s["evaluations"] for s in scene.explain()["spans"] if s["evaluations"])
+    assert (told["outcome"]["span_id"], told["note"]) == (root.span_id.hex(), None)
 
 
 def test_outcomes_outlive_their_spans(scene: Scene) -> None:

@@ -91,14 +91,14 @@ def test_the_newest_outcomes_of_a_real_topic(
     """`topics` says what is missing and makes it; `scores` lists what was written since."""
     (tmp_path / "assay.yaml").write_text(
         f'kafka: {{bootstrap_servers: "{kafka.bootstrap_servers}", spans: [cli_spans], '
-        "scores: cli_scores, dead_letters: cli_dead}\n"
+        "scores: cli_scores, dead_letters: cli_dead, otlp_scores: cli_otlp}\n"
         "routes: [{name: all, when: span.error, evaluators: [pii]}]\n"
     )
     before = assay("topics")
     assert before.status == 1
-    assert "cli_spans, cli_scores, cli_dead: missing" in before.err
+    assert "cli_spans, cli_scores, cli_dead, cli_otlp: missing" in before.err
     assert assay("topics", "--create").status == 0
-    assert assay("topics", "--create", "--json").out.count('"state":"ok"') == 3
+    assert assay("topics", "--create", "--json").out.count('"state":"ok"') == 4
     producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
     old = int((time.time() - 7200) * 1000)
     producer.produce("cli_scores", value=_outcome(1).to_json(), timestamp=old, partition=0)
