@@ -18,6 +18,7 @@ from evaluators.contract import Judge, Need, Score, Skip, Subject
 from evaluators.judge.bound import BoundJudge
 from evaluators.judge.evaluation import CallRecord, Deadline
 from evaluators.redact import redact
+from evaluators.references import reference_of
 from schemas.errors import JudgeFailure
 from schemas.events import Emit, EvaluationAbandoned, EvaluatorRaised, TaskLeft, TaskLeftEnded
 from schemas.outcome import (
@@ -155,6 +156,7 @@ class Engine:
         subject = Subject(
             span=job.span,
             context=job.context,
+            reference=_reference(job),
             judge=self._judge(job, record, watch, meter),
             spans=(job.span,) if job.whole is None else job.whole.spans,
         )
@@ -308,7 +310,7 @@ def _missing(job: Job) -> _Conclusion | None:
     has = {
         Need.CONTEXT: bool(job.context),
         Need.SYSTEM_PROMPT: any(m.role == "system" and m.content for m in span.messages_in),
-        Need.REFERENCE: False,
+        Need.REFERENCE: _reference(job) is not None,
         Need.TOOLS: bool(span.tool_calls),
         Need.SESSION: sum(m.role == "user" and bool(m.content) for m in span.messages_in) > 1,
     }
@@ -316,6 +318,10 @@ def _missing(job: Job) -> _Conclusion | None:
         if not has[need]:
             return _Conclusion(reason=Reason.MISSING_INPUT, detail=str(need))
     return None
+
+
+def _reference(job: Job) -> str | None:
+    return reference_of(job.span, job.evaluator.config.options)
 
 
 def _no_content(span: Span, what: str) -> _Conclusion:
