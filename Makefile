@@ -63,8 +63,8 @@ lint: $(READY) ## Check style, layers, generated pages and every configuration t
 types: $(READY) ## Check types, those of the tests too
 	$(BIN)/mypy
 
-bench: $(READY) ## Measure; SUITE=decode runs bench/decode.py alone
-	@for script in $(if $(filter all,$(SUITE)),bench/*.py,bench/$(SUITE).py); do
+bench: $(READY) ## Measure; SUITE=decode runs bench/decode.py alone, SUITE=soak takes an hour
+	@for script in $(if $(filter all,$(SUITE)),$(filter-out bench/soak.py,$(wildcard bench/*.py)),bench/$(SUITE).py); do
 	  $(BIN)/python "$$script"
 	done
 

@@ -178,6 +178,20 @@ class JudgeConfig(_Section):
         return self
 
 
+class ProcessConfig(_Section):
+    """The processes of an evaluator that has `isolate: process`, for each worker."""
+
+    processes: Count = 2
+    """Processes at a time."""
+    concurrency: Count = 32
+    """Evaluations in a process at a time; raise it where they wait for a slow judge."""
+    memory_bytes: Annotated[int, Field(ge=67108864)] | None = None
+    """What a process may allocate, at least 64 MiB; null sets no bound. What asks for more gets a
+    `MemoryError`, or dies, and a fresh process takes its place."""
+    recycle_after: Count = 10000
+    """Evaluations after which a process is replaced, whatever it has leaked."""
+
+
 class EvaluatorConfig(_Section):
     """What differs from an evaluator's own defaults."""
 
@@ -199,6 +213,10 @@ class EvaluatorConfig(_Section):
     """Content of the rubric file, read by the loader; no key of the file."""
     folder: SkipJsonSchema[Path] = Field(default=Path(), repr=False)
     """The config's folder, set by the loader; no key of the file."""
+    isolate: Literal["process"] | None = None
+    """`process`: its code runs in processes of its own, which are killed where it does not end."""
+    process: ProcessConfig = ProcessConfig()
+    """Those processes; only with `isolate: process`."""
     options: dict[str, Any] = {}
     """The evaluator's own options; relative paths in them start at the config's folder."""
 

@@ -24,7 +24,6 @@ _NOT_BUILT = (
     ("kafka", "leases"),
     ("evaluators", "*", "verify"),
     ("evaluators", "*", "jury"),
-    ("evaluators", "*", "isolate"),
     ("evaluators", "*", "anchors"),
     ("evaluators", "*", "calibration"),
 )

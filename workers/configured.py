@@ -1,5 +1,6 @@
 """The evaluators that a config names, built: each with its judge and its identity."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,10 @@ from evaluators.judge.client import JudgeClient
 from evaluators.registry import load
 from schemas.config import Config, EvaluatorConfig, JudgeConfig
 from schemas.errors import ConfigError
+from schemas.events import Emit, Event
 from schemas.outcome import EvaluatorKind, EvaluatorRef
+
+from .isolation.evaluator import IsolatedEvaluator
 
 CODE = "code"
 JUDGE = "judge"
@@ -46,6 +50,16 @@ class Configured:
         if self.evaluator.scope is Scope.TRACE:
             return TRACE
         return CODE if self.judge is None else JUDGE
+
+    @property
+    def deadline_s(self) -> float:
+        """Seconds that its own code may take, as far as the engine has to see to it."""
+        return math.inf if self.config.isolate else self.evaluator.deadline_s
+
+    async def aclose(self) -> None:
+        """End its processes, where it has any."""
+        if isinstance(self.evaluator, IsolatedEvaluator):
+            await self.evaluator.aclose()
 
     @cached_property
     def kind(self) -> EvaluatorKind:
@@ -81,8 +95,14 @@ OpenJudge = Callable[[str, JudgeConfig], JudgeClient]
 """Makes the client of a configured judge, by the judge's name."""
 
 
-def build(config: Config, open_judge: OpenJudge) -> dict[str, Configured]:
+def _ignored(_: Event) -> None:
+    """Whoever looks at evaluators, and runs none, has no use for events."""
+
+
+def build(config: Config, open_judge: OpenJudge, emit: Emit = _ignored) -> dict[str, Configured]:
     """Build every evaluator that a route names; two that name one judge share its client.
+
+    Whoever evaluates with them has to `aclose` each.
 
     Raises:
         ConfigError: A judge is missing or may not be used.
@@ -94,7 +114,7 @@ def build(config: Config, open_judge: OpenJudge) -> dict[str, Configured]:
         for place, name in enumerate(route.evaluators):
             if name not in built:
                 key = f"routes[{index}].evaluators[{place}]"
-                built[name] = _one(config, name, key, clients, open_judge)
+                built[name] = _one(config, name, key, clients, open_judge, emit=emit)
             if built[name].judge is not None and route.content == "none":
                 raise ConfigError(
                     f'route "{route.name}": content is none, but evaluator "{name}" asks a judge; '
@@ -105,20 +125,16 @@ def build(config: Config, open_judge: OpenJudge) -> dict[str, Configured]:
 
 
 def _one(
-    config: Config, name: str, key: str, clients: dict[str, JudgeClient], open_judge: OpenJudge
+    config: Config,
+    name: str,
+    key: str,
+    clients: dict[str, JudgeClient],
+    open_judge: OpenJudge,
+    *,
+    emit: Emit,
 ) -> Configured:
     settings = config.evaluators.get(name, EvaluatorConfig())
-    evaluator = load(
-        Settings(
-            name=name,
-            options=settings.options,
-            folder=settings.folder,
-            threshold=settings.threshold,
-            has_judge=settings.judge is not None,
-            rubric=settings.rubric_text,
-            rubric_path=settings.rubric,
-        )
-    )
+    evaluator = _loaded(name, settings, emit)
     judge = settings.judge
     if evaluator.judge_use is JudgeUse.NEVER and judge is not None:
         raise ConfigError(
@@ -138,3 +154,16 @@ def _one(
     if judge not in clients:
         clients[judge] = open_judge(judge, config.judges[judge])
     return Configured(name, settings, evaluator, clients[judge], config.judges[judge])
+
+
+def _loaded(name: str, config: EvaluatorConfig, emit: Emit) -> Evaluator:
+    settings = Settings(
+        name=name,
+        options=config.options,
+        folder=config.folder,
+        threshold=config.threshold,
+        has_judge=config.judge is not None,
+        rubric=config.rubric_text,
+        rubric_path=config.rubric,
+    )
+    return IsolatedEvaluator(settings, config.process, emit) if config.isolate else load(settings)

@@ -1,26 +1,25 @@
-"""The wall around evaluators: every job becomes exactly one outcome, whatever the evaluator does.
+"""Every job becomes exactly one outcome, whatever its evaluator does.
 
-An evaluator that raises, hangs, returns nonsense or swallows its cancellation harms only its own
-outcome. This is the one place in Assay that catches every exception.
+An evaluator that raises, hangs, returns nonsense, swallows its cancellation or leaves tasks behind
+harms only its own outcome: its code runs behind the wall (`wall.py`), or in a process of its own.
 """
 
 import asyncio
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import PurePath
+from functools import partial
 from typing import Any
 
 import orjson
 
-from evaluators.contract import Judge, Need, Question, Score, Skip, Subject, Verdict
+from evaluators.contract import Judge, Need, Score, Skip, Subject
 from evaluators.judge.bound import BoundJudge
 from evaluators.judge.evaluation import CallRecord, Deadline
 from evaluators.redact import redact
 from schemas.errors import JudgeFailure
-from schemas.events import Emit, EvaluationAbandoned, EvaluatorRaised
+from schemas.events import Emit, EvaluationAbandoned, EvaluatorRaised, TaskLeft, TaskLeftEnded
 from schemas.outcome import (
     Flags,
     Origin,
@@ -37,6 +36,8 @@ from schemas.span import Span
 from .answers import fault_of
 from .configured import Configured
 from .router import Selected
+from .stopwatch import Stopwatch, TimedJudge
+from .wall import Evaluation, guarded
 from .whole_trace import Whole
 
 _CANCEL_GRACE_S = 1.0
@@ -91,50 +92,6 @@ class Meter:
     def is_idle(self) -> bool:
         """Whether all that began wait for their judge, and nothing was sent: a cut is free."""
         return all(deadline.is_paused and not record.sent for deadline, record in self.evaluations)
-
-
-class _Stopwatch:
-    """An evaluator's own time: stands still while its judge is asked."""
-
-    def __init__(self, limit_s: float) -> None:
-        self._left_s = limit_s
-        self._since = time.monotonic()
-        self._asking = 0
-        self.answered = asyncio.Event()
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds left, None while a judge is asked."""
-        if self._asking:
-            return None
-        return self._left_s - (time.monotonic() - self._since)
-
-    def pause(self) -> None:
-        if not self._asking:
-            self._left_s -= time.monotonic() - self._since
-        self._asking += 1
-        self.answered.clear()
-
-    def go_on(self) -> None:
-        self._asking -= 1
-        if not self._asking:
-            self._since = time.monotonic()
-            self.answered.set()
-
-
-@dataclass(frozen=True, slots=True)
-class _TimedJudge:
-    """A judge whose time does not count as the evaluator's own."""
-
-    judge: Judge
-    watch: _Stopwatch
-
-    async def ask(self, question: Question) -> Verdict:
-        self.watch.pause()
-        try:
-            return await self.judge.ask(question)
-        finally:
-            self.watch.go_on()
 
 
 class Engine:
@@ -193,44 +150,58 @@ class Engine:
         return _missing(job)
 
     async def _evaluate(self, job: Job, record: CallRecord, meter: Meter) -> _Conclusion:
-        evaluator = job.evaluator.evaluator
-        watch = _Stopwatch(evaluator.deadline_s)
+        name, limit_s = job.evaluator.name, job.evaluator.deadline_s
+        watch = Stopwatch(limit_s)
         subject = Subject(
             span=job.span,
             context=job.context,
             judge=self._judge(job, record, watch, meter),
             spans=(job.span,) if job.whole is None else job.whole.spans,
         )
-        task = asyncio.create_task(_guarded(job.evaluator, subject))
+        evaluation = Evaluation(name)
+        call = partial(job.evaluator.evaluator.evaluate, subject)
+        task = asyncio.create_task(guarded(evaluation, call))
         try:
-            ended = await _until_done(task, watch)
+            ended = await watch.until_done(task)
         finally:
             if not task.done():  # past its deadline, or we are cancelled: nothing is left running
                 task.cancel()
                 await asyncio.wait({task}, timeout=_CANCEL_GRACE_S)
                 if not task.done():
-                    self._emit(EvaluationAbandoned(job.evaluator.name))
+                    self._emit(EvaluationAbandoned(name))
+                    self._leave_behind(name, task)
+            for left in tuple(evaluation.tasks):
+                self._leave_behind(name, left)
         if not ended:
-            self._emit(EvaluatorRaised(job.evaluator.name, "hung past its deadline"))
-            detail = f"no result after {evaluator.deadline_s:g} s of its own time"
+            self._emit(EvaluatorRaised(name, "hung past its deadline"))
+            detail = f"no result after {limit_s:g} s of its own time"
             return _Conclusion(reason=Reason.EVALUATOR_ERROR, detail=detail)
         if task.cancelled():
             return self._raised(job, "CancelledError")
         return self._judged(job, task.result())
 
-    def _judge(self, job: Job, record: CallRecord, watch: _Stopwatch, meter: Meter) -> Judge | None:
+    def _leave_behind(self, name: str, task: asyncio.Task[Any]) -> None:
+        """Count a task that still runs; it is fenced: nobody looks at what it comes to.
+
+        It is not cancelled where it is not the evaluation itself: an evaluator may keep a client
+        whose tasks serve the next evaluation too.
+        """
+        self._emit(TaskLeft(name))
+        task.add_done_callback(lambda _: self._emit(TaskLeftEnded(name)))
+
+    def _judge(self, job: Job, record: CallRecord, watch: Stopwatch, meter: Meter) -> Judge | None:
         judge, config = job.evaluator.judge, job.evaluator.judge_config
         if judge is None or config is None:
             return None
         policy: Callable[[str], str] = str if job.selected.content == "full" else redact
         deadline = Deadline(config.deadline_s)
         meter.evaluations.append((deadline, record))
-        return _TimedJudge(BoundJudge(judge, deadline, record, policy), watch)
+        return TimedJudge(BoundJudge(judge, deadline, record, policy), watch)
 
-    def _judged(self, job: Job, result: object) -> _Conclusion:  # noqa: PLR0911  one for each case
+    def _judged(self, job: Job, result: object) -> _Conclusion:
         fault = fault_of(result)
         if fault is not None:
-            return self._raised(job, f"returned {fault}")
+            return self._raised(job, fault)
         match result:
             case Score():
                 return _Conclusion(score=result)
@@ -242,10 +213,8 @@ class Engine:
                 return _Conclusion(reason=Reason.MISSING_INPUT, detail=redact(detail))
             case JudgeFailure(reason=reason, detail=detail):
                 return _Conclusion(reason=reason, detail=redact(detail))
-            case BaseException():
-                return self._raised(job, _where(result))
             case _:
-                return self._raised(job, f"returned {type(result).__name__}, not Score or Skip")
+                raise AssertionError(f"{type(result).__name__} passed as an answer")
 
     def _raised(self, job: Job, error: str) -> _Conclusion:
         self._emit(EvaluatorRaised(job.evaluator.name, error))
@@ -328,35 +297,6 @@ def first_text(
     return None
 
 
-async def _guarded(configured: Configured, subject: Subject) -> object:
-    """Run the evaluator; what it raises comes back as a value, its cancellation passes."""
-    try:
-        return await configured.evaluator.evaluate(subject)
-    except asyncio.CancelledError:
-        raise
-    except Exception as error:  # noqa: BLE001  the wall
-        return error
-    except BaseException as error:  # noqa: BLE001  SystemExit of a plugin must not end the worker
-        return error
-
-
-async def _until_done(task: asyncio.Task[object], watch: _Stopwatch) -> bool:
-    """Wait for the evaluator within its own time; True when it ended."""
-    while not task.done():
-        left_s = watch.left_s
-        if left_s is None:
-            answered = asyncio.ensure_future(watch.answered.wait())
-            try:
-                await asyncio.wait({task, answered}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                answered.cancel()
-            continue
-        if left_s <= 0:
-            return False
-        await asyncio.wait({task}, timeout=left_s)
-    return True
-
-
 def _missing(job: Job) -> _Conclusion | None:
     """What the evaluator needs and the span does not have."""
     needs = job.evaluator.evaluator.needs
@@ -401,10 +341,3 @@ def _score_record(score: Score, threshold: float) -> ScoreRecord:
         severity=score.severity,
         critical=score.critical,
     )
-
-
-def _where(error: BaseException) -> str:
-    """Exception type and the place that raised it; its message may hold judged text."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"

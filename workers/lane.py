@@ -143,6 +143,7 @@ def build_lane(
         drain=drain,
         drain_limit_s=config.stop.drain_s + config.stop.flush_s + _DRAIN_MARGIN_S,
         buffer_bytes=config.limits.in_flight_bytes // _BUFFER_SHARE,
+        message_bytes=config.limits.message_bytes,
         emit=emit,
         observe=observe_lag,
         beat=beat,
@@ -209,7 +210,6 @@ def _open_consumer(
     settings = kafka_settings.consumer(
         config.kafka,
         group_of(config, lane),
-        message_bytes=config.limits.message_bytes,
         protocol=protocol,
     )
     return Consumer({**settings, **callbacks})

@@ -15,6 +15,7 @@ from .cost_metrics import CostMetrics
 from .judge_metrics import JudgeMetrics
 from .output_metrics import OutputMetrics
 from .pipeline_metrics import PipelineMetrics
+from .plugin_metrics import PluginMetrics
 from .score_metrics import ScoreMetrics, ScoreSeries
 from .trace_metrics import TraceMetrics
 from .usages import Call
@@ -46,6 +47,7 @@ class Metrics:
         judges: What judge clients tell.
         outputs: What outputs besides the scores topic tell.
         traces: What waits to be whole.
+        plugins: What evaluators did that they must not.
 
     Raises:
         ConfigError: `cost.group_by.name` is a label that the metrics have already, or an
@@ -104,18 +106,7 @@ class Metrics:
             buckets=_EVALUATION_BUCKETS,
             registry=registry,
         )
-        self.evaluator_errors = Counter(
-            "assay_evaluator_errors",
-            "Evaluations in which the evaluator raised, hung or returned no score.",
-            ("evaluator",),
-            registry=registry,
-        )
-        self.evaluations_abandoned = Counter(
-            "assay_evaluations_abandoned",
-            "Evaluations that did not end when they were cancelled and were left behind.",
-            ("evaluator",),
-            registry=registry,
-        )
+        self.plugins = PluginMetrics(registry, evaluators)
         self._start_series(evaluators)
         build = Gauge(
             "assay_build_info", "The version that runs; always 1.", ("version",), registry=registry
@@ -160,5 +151,3 @@ class Metrics:
             for reason in Reason:
                 self._outcomes.labels(evaluator, reason.status.value, reason.value)
             self._evaluation.labels(evaluator)
-            self.evaluator_errors.labels(evaluator)
-            self.evaluations_abandoned.labels(evaluator)

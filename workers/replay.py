@@ -17,7 +17,7 @@ from schemas.config import Config, DeadLettersConfig
 from schemas.events import Emit
 from schemas.limits import Limits
 from schemas.otlp import Encoding
-from schemas.outcome import Origin, Outcome
+from schemas.outcome import Origin, Outcome, Source
 from schemas.reasons import Reason, Status
 
 from .configured import Configured
@@ -37,7 +37,7 @@ from .topic_reader import Read
 LANE = "replay"
 """In the place of a lane's name, in events."""
 
-Choose = Callable[[Work], Iterable[Job]]
+Choose = Callable[[Source, Work], Iterable[Job]]
 """Which of a record's evaluations to make; it may also note what could not be read."""
 MakeClaim = Callable[[Offsets, Read], Claim | None]
 """Claims a record that was read; None where it is done already."""
@@ -212,10 +212,11 @@ class _ReplayIntake:
 
     def read(self, record: Record) -> Work:
         work = self.intake.read(record)
+        source = Source(record.topic, record.partition, record.offset)
         # Somebody asks for these now: that they are old is no reason to skip them.
         work.jobs = [
             replace(job, selected=replace(job.selected, max_age_s=None))
-            for job in self.choose(work)
+            for job in self.choose(source, work)
         ]
         work.letters.clear()
         self.tally.planned += len(work.jobs)

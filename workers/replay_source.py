@@ -5,7 +5,8 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 
-from schemas.errors import AssayError
+from schemas.errors import AssayError, Undecodable
+from schemas.reasons import DeadLetterReason
 
 from .consumer import Record
 from .flight import Flight
@@ -130,5 +131,7 @@ def _record(read: Read, claim: Claim) -> Record:
         read.value,
         read.timestamp_ms / 1000,
         claim,
-        read.problem,
+        None
+        if read.problem is None
+        else Undecodable(DeadLetterReason.BAD_COMPRESSION, read.problem),
     )
