@@ -249,7 +249,8 @@ class Engine:
             origin=self._origin,
             flags=Flags(
                 truncated=span.truncated or (score is not None and score.truncated),
-                injection_suspected=score is not None and score.injection_suspected,
+                injection_suspected=(score is not None and score.injection_suspected)
+                or (record is not None and record.injection_suspected),
                 degraded=score is not None and score.degraded,
             ),
             evaluated_at=datetime.fromtimestamp(self._now(), UTC).isoformat(
