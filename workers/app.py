@@ -22,7 +22,7 @@ from schemas.events import Event, LoopBlocked
 from schemas.outcome import Outcome
 
 from . import kafka_settings
-from .configured import Configured, build
+from .configured import Configured, build, judges_of
 from .health import Health, serve
 from .intake import Counted
 from .lane import Lane, build_lane, lanes_of
@@ -148,7 +148,7 @@ class Worker:
         self._metrics = Metrics(registry, config, lanes=names)
         self._telemetry = Telemetry(self._metrics, self._log)
         for judge in self._judges:
-            asking = [name for name, one in evaluators.items() if one.judge is judge]
+            asking = [name for name, one in evaluators.items() if judge in judges_of([one])]
             self._metrics.judges.start(judge.label, asking)
         server = serve(config.metrics.host, config.metrics.port, registry, self._health)
         self.port = server.port

@@ -35,7 +35,9 @@ from schemas.reasons import Reason, Status
 from schemas.span import Span
 
 from .answers import fault_of
-from .configured import Configured
+from .configured import Configured, Seat
+from .panel import Bind, Calls
+from .panel import evaluate as evaluate_with
 from .router import Selected
 from .whole_trace import Whole
 
@@ -175,9 +177,9 @@ class Engine:
             return self._write(job, conclusion, None, None)
         async with self._room:
             began = time.monotonic()
-            record = CallRecord()
-            conclusion = await self._evaluate(job, record, meter)
-            return self._write(job, conclusion, record, time.monotonic() - began)
+            calls = Calls()
+            conclusion = await self._evaluate(job, calls, meter)
+            return self._write(job, conclusion, calls, time.monotonic() - began)
 
     def _before(self, job: Job) -> _Conclusion | None:
         """What can be said without asking the evaluator."""
@@ -192,16 +194,16 @@ class Engine:
             return _Conclusion(reason=Reason.EXPIRED, detail=f"{age_s:.0f} s old, limit {limit:g}")
         return _missing(job)
 
-    async def _evaluate(self, job: Job, record: CallRecord, meter: Meter) -> _Conclusion:
+    async def _evaluate(self, job: Job, calls: Calls, meter: Meter) -> _Conclusion:
         evaluator = job.evaluator.evaluator
         watch = _Stopwatch(evaluator.deadline_s)
         subject = Subject(
             span=job.span,
             context=job.context,
-            judge=self._judge(job, record, watch, meter),
             spans=(job.span,) if job.whole is None else job.whole.spans,
         )
-        task = asyncio.create_task(_guarded(job.evaluator, subject))
+        bind = self._bind(job, calls, watch, meter)
+        task = asyncio.create_task(_guarded(job.evaluator, subject, bind, calls))
         try:
             ended = await _until_done(task, watch)
         finally:
@@ -218,14 +220,15 @@ class Engine:
             return self._raised(job, "CancelledError")
         return self._judged(job, task.result())
 
-    def _judge(self, job: Job, record: CallRecord, watch: _Stopwatch, meter: Meter) -> Judge | None:
-        judge, config = job.evaluator.judge, job.evaluator.judge_config
-        if judge is None or config is None:
-            return None
+    def _bind(self, job: Job, calls: Calls, watch: _Stopwatch, meter: Meter) -> Bind:
         policy: Callable[[str], str] = str if job.selected.content == "full" else redact
-        deadline = Deadline(config.deadline_s)
-        meter.evaluations.append((deadline, record))
-        return _TimedJudge(BoundJudge(judge, deadline, record, policy), watch)
+
+        def bind(seat: Seat) -> Judge:
+            deadline, record = Deadline(seat.config.deadline_s), calls.record_of(seat)
+            meter.evaluations.append((deadline, record))
+            return _TimedJudge(BoundJudge(seat.judge, deadline, record, policy), watch)
+
+        return bind
 
     def _judged(self, job: Job, result: object) -> _Conclusion:  # noqa: PLR0911  one for each case
         fault = fault_of(result)
@@ -252,14 +255,10 @@ class Engine:
         return _Conclusion(reason=Reason.EVALUATOR_ERROR, detail=error)
 
     def _write(
-        self, job: Job, conclusion: _Conclusion, record: CallRecord | None, seconds: float | None
+        self, job: Job, conclusion: _Conclusion, calls: Calls | None, seconds: float | None
     ) -> Outcome:
         span, score = job.span, conclusion.score
         ref = job.evaluator.ref(job.selected.content)
-        config = job.evaluator.judge_config
-        asked = None
-        if config is not None and record is not None and record.attempts:
-            asked = record.to_record(config.model)
         return Outcome(
             evaluation_id=job.evaluation_id,
             outcome=Status.SCORED if conclusion.reason is None else conclusion.reason.status,
@@ -271,7 +270,7 @@ class Engine:
             score=None
             if score is None
             else _score_record(score, job.evaluator.evaluator.threshold),
-            judge=asked,
+            judge=None if calls is None else calls.to_record(),
             sampling=Sampling(job.selected.routes, job.selected.probability),
             subject=self._subject(span),
             sources=(job.source,) if job.whole is None else job.whole.sources,
@@ -327,10 +326,10 @@ def first_text(
     return None
 
 
-async def _guarded(configured: Configured, subject: Subject) -> object:
+async def _guarded(configured: Configured, subject: Subject, bind: Bind, calls: Calls) -> object:
     """Run the evaluator; what it raises comes back as a value, its cancellation passes."""
     try:
-        return await configured.evaluator.evaluate(subject)
+        return await evaluate_with(configured, subject, bind, calls)
     except asyncio.CancelledError:
         raise
     except Exception as error:  # noqa: BLE001  the wall
