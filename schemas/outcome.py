@@ -80,9 +80,10 @@ class JudgeRecord:
     """What the judge of an evaluation did, all its calls taken together."""
 
     model_asked: str
-    """Model in the config."""
+    """Model in the config; where more than one judge was asked all of them, joined by `+`."""
     model_answered: str | None
-    """Model that the endpoint says has answered."""
+    """Model that the endpoint says has answered; of a jury all, joined by `+`, of a verified
+    verdict the first judge's."""
     input_tokens: int
     """Of all calls."""
     output_tokens: int

@@ -23,7 +23,7 @@ from schemas.events import Event
 from schemas.outcome import Outcome
 
 from . import kafka_settings
-from .configured import Configured, build
+from .configured import Configured, build, judges_of
 from .health import Health, serve
 from .intake import Counted
 from .lane import Lane, build_lane, lanes_of
@@ -160,7 +160,7 @@ class Worker:
         watch_tasks(self._loop)
         self._loop.set_default_executor(Threads())
         for judge in self._judges:
-            asking = [name for name, one in evaluators.items() if one.judge is judge]
+            asking = [name for name, one in evaluators.items() if judge in judges_of([one])]
             self._metrics.judges.start(judge.label, asking)
         server = serve(config.metrics.host, config.metrics.port, registry, self._health)
         self.port = server.port
