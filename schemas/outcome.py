@@ -217,7 +217,7 @@ class Outcome:
     def to_json(self) -> bytes:
         """Serialise for the scores topic; every field is present, unknown is null."""
         try:
-            return orjson.dumps(asdict(self), option=orjson.OPT_SORT_KEYS)
+            return orjson.dumps(self, option=orjson.OPT_SORT_KEYS)
         except orjson.JSONEncodeError:
             # A lone surrogate from a JSON escape in the span: valid in Python, not in UTF-8.
             return orjson.dumps(_encodable(asdict(self)), option=orjson.OPT_SORT_KEYS)
