@@ -247,14 +247,15 @@ class SpansLate:
 
 @dataclass(frozen=True, slots=True)
 class LoopBlocked:
-    """The event loop stands still; something in it blocks."""
+    """The event loop stands still, or is far too slow: it got round to nothing for seconds."""
 
     seconds: float
     """For how long until now."""
     evaluator: str | None
-    """Whose code stands on the loop's stack; None: no evaluator's."""
+    """Whose code it stands in; None: no evaluator's."""
     stack: tuple[str, ...]
-    """Where the loop's thread is, the innermost call last: file, line and function, no values."""
+    """Where it stands, the innermost call last: file, line and function, no values. Empty where it
+    stands nowhere, and has only more to do than it can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from schemas.events import Emit, Event, LoopBlocked, LoopFreed, TaskLeft, TaskLe
 from .health import Health
 from .wall import EVALUATION
 
-_LOOK_EVERY_S = 0.25
+_LOOKS = 20
+"""So often it looks in the time after which the loop counts as blocked."""
 _BLOCKED_S = 5.0
 _STACK_LINES = 12
 _MAX_TASKS_LEFT = 100
@@ -51,6 +52,7 @@ class Watchdog:
         self._health = health
         self._emit = emit
         self._blocked_s = blocked_s
+        self._look_every_s = blocked_s / _LOOKS
         self._max_tasks_left = max_tasks_left
         self._clock = clock
         self._loop_thread = threading.get_ident()
@@ -96,42 +98,77 @@ class Watchdog:
 
     def _watch(self) -> None:
         looked_at, cpu_s = self._clock(), time.process_time()
-        while not self._closing.wait(_LOOK_EVERY_S):
+        while not self._closing.wait(self._look_every_s):
             pause_s, used_s = self._clock() - looked_at, time.process_time() - cpu_s
             looked_at, cpu_s = self._clock(), time.process_time()
             if pause_s > self._blocked_s > used_s:
                 continue  # we stood still too, at no cost: the process was stopped, not the loop
-            if looked_at - self._beat_at > self._blocked_s:
-                self._wait_until_freed(self._beat_at)
+            since = self._beat_at
+            if looked_at - since > self._blocked_s / 2:
+                self._wait_until_freed(since)
 
     def _wait_until_freed(self, since: float) -> None:
-        evaluator, stack = blocker(self._loop_thread)
-        why = "something blocks it" if evaluator is None else f'evaluator "{evaluator}" blocks it'
-        place = f" in {stack[-1]}" if stack else ""
-        self._health.note("loop", why + place)
-        self._emit(LoopBlocked(self._clock() - since, evaluator, stack))
+        """See which step of the loop does not end, and tell once it has lasted too long.
+
+        A loop that is short of CPU is late as well: then thousands of short steps come between two
+        beats, and whichever is looked at is to blame for none of it.
+        """
+        step, began = running_step(self._loop_thread), self._clock()
+        blocked: LoopBlocked | None = None
         while self._beat_at == since:
-            if self._closing.wait(_LOOK_EVERY_S):
+            now = self._clock()
+            if blocked is None and now - since > self._blocked_s:
+                blocked = self._told(
+                    now - since, step if now - began > self._blocked_s / 4 else None
+                )
+            if self._closing.wait(self._look_every_s):
                 return
-        self._health.note("loop", "")
-        self._emit(LoopFreed(self._beat_at - since, evaluator))
+            if (current := running_step(self._loop_thread)) is not step:
+                step, began = current, self._clock()
+        if blocked is not None:
+            self._health.note("loop", "")
+            self._emit(LoopFreed(self._beat_at - since, blocked.evaluator))
+
+    def _told(self, seconds: float, step: asyncio.Handle | None) -> LoopBlocked:
+        if step is None:
+            blocked = LoopBlocked(seconds, None, ())
+            self._health.note("loop", "it has more to do than it can")
+        else:
+            blocked = LoopBlocked(seconds, owner(step), stack_of(self._loop_thread))
+            who = f'evaluator "{blocked.evaluator}"' if blocked.evaluator else "something"
+            place = f" in {blocked.stack[-1]}" if blocked.stack else ""
+            self._health.note("loop", f"{who} blocks it{place}")
+        self._emit(blocked)
+        return blocked
 
 
-def blocker(thread: int) -> tuple[str | None, tuple[str, ...]]:
-    """Whose code a loop's thread runs, None where no evaluator's, and its stack, innermost last.
-
-    The loop runs every step of a task, and every callback, by a `Handle` with the context in which
-    it was asked for: so it is known whose it is, also where a plugin has started a task.
-    """
-    innermost = sys._current_frames().get(thread)  # noqa: SLF001
-    frames = [] if innermost is None else [frame for frame, _ in walk_stack(innermost)]
-    evaluator = None
-    for frame in frames:
+def running_step(thread: int) -> asyncio.Handle | None:
+    """The callback, or the step of a task, that a loop's thread runs."""
+    for frame in _frames(thread):
         if frame.f_code is asyncio.Handle._run.__code__:  # noqa: SLF001
-            evaluation = frame.f_locals["self"]._context.get(EVALUATION)  # noqa: SLF001
-            evaluator = None if evaluation is None else evaluation.evaluator
-            break
-    return evaluator, tuple(_line(frame) for frame in reversed(frames[:_STACK_LINES]))
+            step: asyncio.Handle = frame.f_locals["self"]
+            return step
+    return None
+
+
+def owner(step: asyncio.Handle) -> str | None:
+    """The evaluator whose code a step is, None where it is no evaluator's.
+
+    Each step runs in the context in which it was asked for: so it is known whose it is, also where
+    a plugin has started a task.
+    """
+    evaluation = step._context.get(EVALUATION)  # type: ignore[attr-defined]  # noqa: SLF001
+    return None if evaluation is None else evaluation.evaluator
+
+
+def stack_of(thread: int) -> tuple[str, ...]:
+    """Where a thread is, the innermost call last."""
+    return tuple(_line(frame) for frame in reversed(_frames(thread)[:_STACK_LINES]))
+
+
+def _frames(thread: int) -> list[FrameType]:
+    innermost = sys._current_frames().get(thread)  # noqa: SLF001
+    return [] if innermost is None else [frame for frame, _ in walk_stack(innermost)]
 
 
 def _line(frame: FrameType) -> str:

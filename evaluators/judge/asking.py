@@ -38,6 +38,9 @@ class _AgainError(Exception):
         self.wait_s = wait_s
 
 
+_IF_WANTED = retry_if_exception_type(_AgainError)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How often, and how long, a judge is asked for one evaluation."""
@@ -101,10 +104,13 @@ class Asking:
         Raises:
             JudgeFailure: No verdict can be had.
         """
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(_AgainError), wait=_wanted_wait, reraise=True
-        )
-        return await retrying(self._once)
+        retrying = AsyncRetrying(retry=_IF_WANTED, wait=_wanted_wait, reraise=True)
+        try:
+            return await retrying(self._once)
+        finally:
+            # It remembers what it would do next, bound to itself. A cycle in each call is 2 kB that
+            # only a full collection finds, and a worker that remembers 100,000 spans has few.
+            retrying.iter_state.reset()
 
     async def _once(self) -> Verdict:
         permit = await self._enter()

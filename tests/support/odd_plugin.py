@@ -99,6 +99,10 @@ class Odd:
     async def dies(self, subject, argument):
         os._exit(3)
 
+    async def dies_late(self, subject, argument):
+        await asyncio.sleep(0.3)
+        os._exit(3)
+
     async def crashes(self, subject, argument):
         ctypes.string_at(0)
 

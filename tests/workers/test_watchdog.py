@@ -136,6 +136,22 @@ async def test_what_is_no_evaluators_is_not_blamed_on_one(watched: _Watched) -> 
     assert blocked.evaluator is None
 
 
+async def test_a_loop_that_has_too_much_to_do_is_blamed_on_nobody(watched: _Watched) -> None:
+    """A thousand short steps of an evaluator come between two beats: none of them blocks."""
+
+    async def step() -> None:
+        time.sleep(0.002)  # noqa: ASYNC251, TID251  a step that computes
+
+    async def swamp() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(600):
+                tasks.create_task(guarded(Evaluation("busy"), step))
+
+    await watched.during(swamp)
+    (blocked,) = watched.blocked
+    assert (blocked.evaluator, blocked.stack) == (None, ())
+
+
 async def test_a_loop_that_moves_is_not_reported(watched: _Watched) -> None:
     """Short steps, however many, block nobody."""
     watched.watchdog.start()

@@ -1,6 +1,7 @@
 """One judge, asked over a real socket: what it gets, and what comes of its answers."""
 
 import asyncio
+import gc
 import json
 import signal
 import subprocess
@@ -496,3 +497,17 @@ async def test_key_that_no_header_can_hold_is_no_crash(rig: Rig) -> None:
     assert problem is not None
     assert "could not be sent" in problem
     assert "\u20ac" not in problem
+
+
+async def test_a_call_leaves_no_cycles_behind(rig: Rig) -> None:
+    """What only a full collection finds would pile up for half an hour, 2 kB with each call."""
+    client = rig.client()
+    await rig.ask(client)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            await rig.ask(client)
+        assert gc.collect() < 20
+    finally:
+        gc.enable()
