@@ -12,9 +12,10 @@ READY := .venv/.ready
 
 SUITE ?= all
 all := -m "not alerts and not stack"
-unit := -m "not alerts and not stack and not kafka and not collector"
+unit := -m "not alerts and not stack and not attack and not kafka and not collector"
 kafka := -m "(kafka or collector) and not stack"
 alerts := -m alerts
+attack := -m attack
 stack := -m stack
 
 .PHONY: help setup demo test lint types bench docs check clean
@@ -46,10 +47,10 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY) ## See spans being judged and a regression noticed; needs no key and no network
 	@$(BIN)/assay demo
 
-test: $(READY) ## Run what this machine can; SUITE= one of unit, kafka, alerts, stack picks
+test: $(READY) ## Run what this machine can; SUITE= one of unit, kafka, alerts, attack, stack picks
 	@case "$(SUITE)" in
-	  all|unit|kafka|alerts|stack) ;;
-	  *) echo "make: no suite '$(SUITE)'; there are: all unit kafka alerts stack" >&2; exit 2 ;;
+	  all|unit|kafka|alerts|attack|stack) ;;
+	  *) echo "make: no suite '$(SUITE)'; there are: all unit kafka alerts attack stack" >&2; exit 2 ;;
 	esac
 	$(BIN)/pytest $($(SUITE))
 
