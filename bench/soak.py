@@ -41,8 +41,9 @@ LANES = ("code", "judge")
 SAMPLE_EVERY_S = 10.0
 BLOCK = 6
 """So many samples are averaged before the line is fitted: neighbours are not independent."""
-REMEMBERED = 110_000
-"""More than any memory of spans, calls and scored traces holds: they are full from then on."""
+REMEMBERED = 240_000
+"""More than any memory of spans, calls and scored traces holds, in each partition: they are full
+from then on."""
 SPANS_A_RECORD = 50
 OLD_S = 7200.0
 WARM_UP_S = 60.0

@@ -10,7 +10,8 @@ from schemas.outcome import EvaluatorKind
 from .contract import JudgeUse, Need, Question, Scope, Score, Settings, Skip, Subject, Verdict
 from .evidence import NEEDS, evidence
 from .options import Options, read_options
-from .rubric_file import RubricFile, RubricItem, Rule, parse_rubric
+from .references import ReferenceOptions
+from .rubric_file import Input, RubricFile, RubricItem, Rule, parse_rubric
 
 _CRITICAL_SEVERITY = 4
 _WORST_SEVERITY = 5
@@ -32,7 +33,8 @@ class Rubric:
     deadline_s = 10.0
 
     def __init__(self, settings: Settings, rubric: RubricFile) -> None:
-        read_options(Options, settings.options)
+        compares = Input.REFERENCE in rubric.inputs
+        read_options(ReferenceOptions if compares else Options, settings.options)
         self.rubric = rubric
         self.version = rubric.full_version
         self.content_fingerprint = rubric.digest

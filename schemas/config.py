@@ -26,6 +26,7 @@ _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _LABEL = r"^[a-z][a-z0-9_]{0,63}$"
 _TOPIC = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}$"
 _URL = r"^https?://[^/]"
+_SMALLEST_JURY = 3
 
 PATTERNS = {
     _NAME: 'should be a name of 1 to 64 letters, digits, "_", "-" and "."',
@@ -47,6 +48,14 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     for index, value in enumerate(values):
         if value in values[:index]:
             raise ValueError(f'lists "{value}" twice; keep one of them')
+    return values
+
+
+def _odd(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(values) < _SMALLEST_JURY or len(values) % 2 == 0:
+        raise ValueError(
+            f"has {len(values)} judges; name three, five or another odd number of them"
+        )
     return values
 
 
@@ -197,6 +206,12 @@ class EvaluatorConfig(_Section):
 
     judge: Text | None = None
     """Which of `judges` it asks; null is `default` where the evaluator needs a judge, else none."""
+    verify: Text | None = None
+    """A second of `judges`, of another family: it is asked where the first fails a safety check,
+    is near the threshold, or the text tried to address it."""
+    jury: Annotated[tuple[Text, ...], AfterValidator(_distinct), AfterValidator(_odd)] | None = None
+    """An odd number of `judges` that are always asked, in the place of `judge`; the majority
+    holds."""
     threshold: Fraction | None = None
     """Score at and above which it passes; null is the evaluator's own."""
     objective: Fraction | None = None
@@ -219,6 +234,16 @@ class EvaluatorConfig(_Section):
     """Those processes; only with `isolate: process`."""
     options: dict[str, Any] = {}
     """The evaluator's own options; relative paths in them start at the config's folder."""
+
+    @model_validator(mode="after")
+    def _one_way_of_judging(self) -> Self:
+        if self.jury is not None:
+            for name in ("judge", "verify"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"has both {name} and jury; keep one of them")
+        if self.verify is not None and self.verify == (self.judge or "default"):
+            raise ValueError("verifies a judge by itself; name another one in verify")
+        return self
 
 
 class RouteConfig(_Section):

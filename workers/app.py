@@ -1,6 +1,7 @@
 """Wiring: the one place that builds a worker's objects from its config, and runs them."""
 
 import asyncio
+import atexit
 import contextlib
 import faulthandler
 import os
@@ -22,7 +23,7 @@ from schemas.events import Event
 from schemas.outcome import Outcome
 
 from . import kafka_settings
-from .configured import Configured, build
+from .configured import Configured, build, judges_of
 from .health import Health, serve
 from .intake import Counted
 from .lane import Lane, build_lane, lanes_of
@@ -40,6 +41,7 @@ _BROKER_WAIT_S = 30.0
 _TICK_S = 0.5
 _STOP_MARGIN_S = 15.0
 _LEAVE_S = 5.0
+_FREE_S = 30.0
 _ASK_S = 1.0
 _EXIT_FORCED = 130
 
@@ -94,6 +96,9 @@ def run_process(worker: "Worker") -> None:
         runner.run(worker.run())
     finally:
         faulthandler.dump_traceback_later(_LEAVE_S, exit=True)
+        # No thread is left when this is called: Python frees its memory, for seconds where others
+        # have the processor, and a worker that has stopped cleanly must not end with 1 for that.
+        atexit.register(faulthandler.dump_traceback_later, _FREE_S, exit=True)
     runner.close()  # not after an error: it might wait, and nobody would learn of the error
 
 
@@ -155,7 +160,7 @@ class Worker:
         watch_tasks(self._loop)
         self._loop.set_default_executor(Threads())
         for judge in self._judges:
-            asking = [name for name, one in evaluators.items() if one.judge is judge]
+            asking = [name for name, one in evaluators.items() if judge in judges_of([one])]
             self._metrics.judges.start(judge.label, asking)
         server = serve(config.metrics.host, config.metrics.port, registry, self._health)
         self.port = server.port

@@ -122,6 +122,7 @@ class LaneConsumer:
         self._is_full = False
         self._paused: set[Partition] = set()
         self._commits = Commits(lane, offsets, emit)
+        self._covered = asyncio.Event()
 
     def stop(self) -> None:
         """Ask the thread to drain, commit and leave the group; `run` returns when it has."""
@@ -149,6 +150,7 @@ class LaneConsumer:
             self._stopping.set()
             self._ended = True
             self._arrived.set()
+            self._covered.set()
 
     async def __aiter__(self) -> AsyncIterator[Record]:
         """Records in the order of their partition, until the consumer has stopped."""
@@ -166,6 +168,16 @@ class LaneConsumer:
                 return
             self._arrived.clear()
             await self._arrived.wait()
+
+    async def covered(self) -> None:
+        """Return when commits are acknowledged in time, so that new work may begin."""
+        if not self._commits.are_late():
+            return
+        self._emit(IntakePaused(self._lane, True, "the broker acknowledges no commit"))
+        while self._commits.are_late() and not self._ended:
+            self._covered.clear()
+            await self._covered.wait()
+        self._emit(IntakePaused(self._lane, False, ""))
 
     # --- everything below runs in the poll thread ---
 
@@ -206,6 +218,8 @@ class LaneConsumer:
             if now - committed_at >= _COMMIT_EVERY_S:
                 self._commits.send(self._consumer)
                 committed_at = now
+                if not (self._commits.are_late() or self._covered.is_set()):
+                    self._loop.call_soon_threadsafe(self._covered.set)
             if now - observed_at >= _OBSERVE_EVERY_S:
                 self._look_at_lag()
                 observed_at = now
@@ -369,6 +383,7 @@ class LaneConsumer:
         while not future.done() and time.monotonic() < until:
             self._beat()
             self._commits.send(self._consumer)
+            self._commits.trust()
             wait([future], _COMMIT_EVERY_S)
         if future.done():
             return future.result()

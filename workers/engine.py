@@ -18,6 +18,7 @@ from evaluators.contract import Judge, Need, Score, Skip, Subject
 from evaluators.judge.bound import BoundJudge
 from evaluators.judge.evaluation import CallRecord, Deadline
 from evaluators.redact import redact
+from evaluators.references import reference_of
 from schemas.errors import JudgeFailure
 from schemas.events import Emit, EvaluationAbandoned, EvaluatorRaised, TaskLeft, TaskLeftEnded
 from schemas.outcome import (
@@ -34,7 +35,9 @@ from schemas.reasons import Reason, Status
 from schemas.span import Span
 
 from .answers import fault_of
-from .configured import Configured
+from .configured import Configured, Seat
+from .panel import Bind, Calls
+from .panel import evaluate as evaluate_with
 from .router import Selected
 from .stopwatch import Stopwatch, TimedJudge
 from .wall import Evaluation, guarded
@@ -132,9 +135,9 @@ class Engine:
             return self._write(job, conclusion, None, None)
         async with self._room:
             began = time.monotonic()
-            record = CallRecord()
-            conclusion = await self._evaluate(job, record, meter)
-            return self._write(job, conclusion, record, time.monotonic() - began)
+            calls = Calls()
+            conclusion = await self._evaluate(job, calls, meter)
+            return self._write(job, conclusion, calls, time.monotonic() - began)
 
     def _before(self, job: Job) -> _Conclusion | None:
         """What can be said without asking the evaluator."""
@@ -149,17 +152,18 @@ class Engine:
             return _Conclusion(reason=Reason.EXPIRED, detail=f"{age_s:.0f} s old, limit {limit:g}")
         return _missing(job)
 
-    async def _evaluate(self, job: Job, record: CallRecord, meter: Meter) -> _Conclusion:
+    async def _evaluate(self, job: Job, calls: Calls, meter: Meter) -> _Conclusion:
         name, limit_s = job.evaluator.name, job.evaluator.deadline_s
         watch = Stopwatch(limit_s)
         subject = Subject(
             span=job.span,
             context=job.context,
-            judge=self._judge(job, record, watch, meter),
+            reference=_reference(job),
             spans=(job.span,) if job.whole is None else job.whole.spans,
         )
         evaluation = Evaluation(name)
-        call = partial(job.evaluator.evaluator.evaluate, subject)
+        bind = self._bind(job, calls, watch, meter)
+        call = partial(evaluate_with, job.evaluator, subject, bind, calls)
         task = asyncio.create_task(guarded(evaluation, call))
         try:
             ended = await watch.until_done(task)
@@ -189,14 +193,15 @@ class Engine:
         self._emit(TaskLeft(name))
         task.add_done_callback(lambda _: self._emit(TaskLeftEnded(name)))
 
-    def _judge(self, job: Job, record: CallRecord, watch: Stopwatch, meter: Meter) -> Judge | None:
-        judge, config = job.evaluator.judge, job.evaluator.judge_config
-        if judge is None or config is None:
-            return None
+    def _bind(self, job: Job, calls: Calls, watch: Stopwatch, meter: Meter) -> Bind:
         policy: Callable[[str], str] = str if job.selected.content == "full" else redact
-        deadline = Deadline(config.deadline_s)
-        meter.evaluations.append((deadline, record))
-        return TimedJudge(BoundJudge(judge, deadline, record, policy), watch)
+
+        def bind(seat: Seat) -> Judge:
+            deadline, record = Deadline(seat.config.deadline_s), calls.record_of(seat)
+            meter.evaluations.append((deadline, record))
+            return TimedJudge(BoundJudge(seat.judge, deadline, record, policy), watch)
+
+        return bind
 
     def _judged(self, job: Job, result: object) -> _Conclusion:
         fault = fault_of(result)
@@ -221,14 +226,10 @@ class Engine:
         return _Conclusion(reason=Reason.EVALUATOR_ERROR, detail=error)
 
     def _write(
-        self, job: Job, conclusion: _Conclusion, record: CallRecord | None, seconds: float | None
+        self, job: Job, conclusion: _Conclusion, calls: Calls | None, seconds: float | None
     ) -> Outcome:
         span, score = job.span, conclusion.score
         ref = job.evaluator.ref(job.selected.content)
-        config = job.evaluator.judge_config
-        asked = None
-        if config is not None and record is not None and record.attempts:
-            asked = record.to_record(config.model)
         return Outcome(
             evaluation_id=job.evaluation_id,
             outcome=Status.SCORED if conclusion.reason is None else conclusion.reason.status,
@@ -240,7 +241,7 @@ class Engine:
             score=None
             if score is None
             else _score_record(score, job.evaluator.evaluator.threshold),
-            judge=asked,
+            judge=None if calls is None else calls.to_record(),
             sampling=Sampling(job.selected.routes, job.selected.probability),
             subject=self._subject(span),
             sources=(job.source,) if job.whole is None else job.whole.sources,
@@ -248,7 +249,7 @@ class Engine:
             flags=Flags(
                 truncated=span.truncated or (score is not None and score.truncated),
                 injection_suspected=(score is not None and score.injection_suspected)
-                or (record is not None and record.injection_suspected),
+                or (calls is not None and calls.injection_suspected),
                 degraded=score is not None and score.degraded,
             ),
             evaluated_at=datetime.fromtimestamp(self._now(), UTC).isoformat(
@@ -309,7 +310,7 @@ def _missing(job: Job) -> _Conclusion | None:
     has = {
         Need.CONTEXT: bool(job.context),
         Need.SYSTEM_PROMPT: any(m.role == "system" and m.content for m in span.messages_in),
-        Need.REFERENCE: False,
+        Need.REFERENCE: _reference(job) is not None,
         Need.TOOLS: bool(span.tool_calls),
         Need.SESSION: sum(m.role == "user" and bool(m.content) for m in span.messages_in) > 1,
     }
@@ -317,6 +318,10 @@ def _missing(job: Job) -> _Conclusion | None:
         if not has[need]:
             return _Conclusion(reason=Reason.MISSING_INPUT, detail=str(need))
     return None
+
+
+def _reference(job: Job) -> str | None:
+    return reference_of(job.span, job.evaluator.config.options)
 
 
 def _no_content(span: Span, what: str) -> _Conclusion:

@@ -14,7 +14,7 @@ from schemas.otlp import Encoding
 from schemas.outcome import Outcome
 
 from . import kafka_settings
-from .configured import CODE, LANES, TRACE, Configured
+from .configured import CODE, LANES, TRACE, Configured, judges_of
 from .consumer import LaneConsumer
 from .dead_letters import DeadLetters, Limit
 from .engine import Engine
@@ -149,7 +149,7 @@ def build_lane(
         beat=beat,
         joined=joined,
     )
-    for judge in {e.judge for e in mine.values() if e.judge is not None}:
+    for judge in judges_of(mine.values()):
         judge.on_blocked(_JudgeSwitch(name, judge.name, gate, emit))
     pipeline = Pipeline(
         lane=name,

@@ -18,6 +18,7 @@ from .pipeline_metrics import PipelineMetrics
 from .plugin_metrics import PluginMetrics
 from .score_metrics import ScoreMetrics, ScoreSeries
 from .trace_metrics import TraceMetrics
+from .trust_metrics import TrustMetrics
 from .usages import Call
 
 _EVALUATION_BUCKETS = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300)
@@ -48,6 +49,7 @@ class Metrics:
         outputs: What outputs besides the scores topic tell.
         traces: What waits to be whole.
         plugins: What evaluators did that they must not.
+        trust: Whether judges agree, with each other and with people.
 
     Raises:
         ConfigError: `cost.group_by.name` is a label that the metrics have already, or an
@@ -75,6 +77,7 @@ class Metrics:
         self.judges = JudgeMetrics(registry)
         self.outputs = OutputMetrics(registry)
         self.traces = TraceMetrics(registry, topics=config.kafka.spans)
+        self.trust = TrustMetrics(registry, config)
         self._cost = CostMetrics(registry, config, overflow, clock)
         of_calls = config.metrics.max_label_sets // _CALLS_SHARE
         series = ScoreSeries(registry, clock)
@@ -126,6 +129,7 @@ class Metrics:
             self._outcomes.labels(name, outcome.outcome.value, reason).inc()
             if outcome.evaluation_s is not None:
                 self._evaluation.labels(name).observe(outcome.evaluation_s)
+            self.trust.observe(outcome)
             if outcome.score is not None and outcome.outcome is Status.SCORED:
                 self._scores.observe(outcome, outcome.score)
 

@@ -20,7 +20,7 @@ from schemas.otlp import Encoding
 from schemas.outcome import Origin, Outcome, Source
 from schemas.reasons import Reason, Status
 
-from .configured import Configured
+from .configured import Configured, judges_of
 from .consumer import Record
 from .dead_letters import Limit
 from .engine import Engine, Job
@@ -97,7 +97,7 @@ class Replay:
         self._flight = Flight(config.stop.drain_s, config.stop.flush_s)
         self._source = ReplaySource(self.offsets, self._flight, self._gate)
         self._observe = observe
-        for judge in {e.judge for e in evaluators.values() if e.judge is not None}:
+        for judge in judges_of(evaluators.values()):
             judge.on_blocked(_Switch(judge.name, self._gate, self.waiting_for))
         self._pipeline = Pipeline(
             lane=LANE,

@@ -68,6 +68,9 @@ class ReplaySource:
         self._is_stopping.set()
         self._gate.abandon()  # a record may stand there, waiting for a judge that is out
 
+    async def covered(self) -> None:
+        """Return at once: a replay commits to no group, and its checkpoint may be some time old."""
+
     async def __aiter__(self) -> AsyncIterator[Record]:
         """Records, until there are no more and all are done, or until `stop`; then drained."""
         try:

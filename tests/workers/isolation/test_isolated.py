@@ -186,7 +186,7 @@ async def test_a_process_is_replaced_after_its_share(odd: Open) -> None:
 
 async def test_memory_is_bounded(odd: Open) -> None:
     """Sixteen gigabytes are not had; the outcome is an error, and the process is replaced."""
-    async with odd(memory_bytes=512 * MIB) as one:
+    async with odd(memory_bytes=512 * MIB, deadline_s=20.0) as one:
         pid = await one.pid()
         assert "MemoryError" in await one.fault("hoards")
         assert await one.pid() != pid

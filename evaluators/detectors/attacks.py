@@ -1,0 +1,67 @@
+"""Signs that a text tries to take an assistant over; honest talk about attacks shows them too."""
+
+# ruff: noqa: E501  an expression is easier to read in one piece
+
+from collections.abc import Iterator
+from functools import cache
+
+import re2  # type: ignore[import-untyped]
+
+from evaluators.judge.clean import clean
+from evaluators.judge.injection import PATTERNS, hides_text
+
+VERSION = "1"
+
+_TACTICS: dict[str, tuple[str, ...]] = {
+    "override": ("ignore_old", "ignore_rules", "new_rules", "instead", "end_of_data", "de", "fr",
+                 "es", "pt", "it", "zh", "ja", "ru"),
+    "persona": ("role", "mode"),
+    "template": ("turn", "heading", "template", "tags", "tool"),
+    "encoding": ("spaced", "decode", "encoded"),
+}  # fmt: skip
+"""Of the patterns that find injections against judges, those that mean any model."""
+
+_OWN: tuple[tuple[str, str], ...] = (
+    ("persona", r"\b(?:do anything now|stay in character|you (?:are|will be) dan\b|evil (?:ai|twin|bot))"),
+    ("persona", r"\b(?:no|without|free (?:of|from)|not bound by|remove|lift)\b.{0,20}\b(?:restrictions|limitations|filters|guardrails|censorship|guidelines|ethic\w*)"),
+    ("persona", r"\b(?:unfiltered|uncensored|jailbroken|amoral|unrestricted)\b.{0,40}\b(?:ai|bot|model|assistant|mode|response|answer)"),
+    ("persona", r"\bnever (?:refuse|decline|say no|apologi[sz]e)\b|\bcannot refuse\b"),
+    ("extraction", r"\b(?:reveal|print|show|repeat|output|display|tell me|give me|what (?:is|are|was|were)|leak|summari[sz]e|translate)\b.{0,30}\b(?:your|the|its|all)\b.{0,20}\b(?:system prompt|initial (?:prompt|instructions)|hidden (?:prompt|instructions)|instructions above|prompt above|secret instructions|developer message)"),
+    ("extraction", r"\b(?:repeat|print|output|write)\b.{0,20}\b(?:everything|all|the words|the text)\b.{0,12}\babove\b"),
+    ("smuggling", r"\b(?:when|if) (?:you|the (?:ai|assistant|model|llm)) (?:read|reads|process\w*|summari[sz]e\w*)\b.{0,40}\b(?:this|you must|then)"),
+    ("smuggling", r"\b(?:ai|assistants?|llms?|language models?|chatbots?)\b.{0,20}(?:[:,]|\bmust\b).{0,60}\b(?:send|forward|e-?mail|post|call|click|visit|include|recommend|transfer)\b"),
+    ("smuggling", r"!\[[^\]]{0,80}\]\(https?://[^)\s]{1,300}[?&][^)\s]{0,200}(?:\{|data=|q=|prompt|secret)"),
+)  # fmt: skip
+_READ_CHARS = 200_000
+
+
+def tactics_in(text: str) -> set[str]:
+    """Tactics whose signs a text shows: override, persona, template, encoding, extraction, ..."""
+    text = text[:_READ_CHARS]
+    found = {"hidden_text"} if hides_text(text) else set()
+    names, patterns = _patterns()
+    for version in {text, clean(text)}:
+        data = version.encode("utf-8", "replace")
+        found.update(names[index] for index in patterns.Match(data) or ())
+    return found
+
+
+@cache
+def _patterns() -> tuple[tuple[str, ...], "re2.Set"]:
+    options = re2.Options()
+    options.case_sensitive = False
+    options.dot_nl = True
+    options.log_errors = False
+    patterns, names = re2.Set.SearchSet(options), []
+    for tactic, regex in _all():
+        patterns.Add(regex)
+        names.append(tactic)
+    patterns.Compile()
+    return tuple(names), patterns
+
+
+def _all() -> Iterator[tuple[str, str]]:
+    for tactic, keys in _TACTICS.items():
+        for key in keys:
+            yield tactic, PATTERNS[key]
+    yield from _OWN
