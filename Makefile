@@ -13,9 +13,10 @@ READY := .venv/.ready
 SUITE ?= all
 # Tests wait for brokers more than they compute: two of them share a core.
 all := --numprocesses 4 --dist loadfile -m "not alerts and not stack and not chaos"
-unit := -m "not alerts and not stack and not chaos and not kafka and not collector"
+unit := -m "not alerts and not stack and not chaos and not attack and not kafka and not collector"
 kafka := -m "(kafka or collector) and not stack and not chaos"
 alerts := -m alerts
+attack := -m attack
 chaos := -m chaos -rP
 stack := -m stack
 
@@ -48,10 +49,10 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY) ## See spans being judged and a regression noticed; needs no key and no network
 	@$(BIN)/assay demo
 
-test: $(READY) ## Run what this machine can; SUITE= one of unit, kafka, alerts, stack, chaos picks
+test: $(READY) ## Run what this machine can; SUITE= one of unit, kafka, alerts, attack, stack, chaos picks
 	@case "$(SUITE)" in
-	  all|unit|kafka|alerts|stack|chaos) ;;
-	  *) echo "make: no suite '$(SUITE)'; there are: all unit kafka alerts stack chaos" >&2; exit 2 ;;
+	  all|unit|kafka|alerts|attack|stack|chaos) ;;
+	  *) echo "make: no suite '$(SUITE)'; there are: all unit kafka alerts attack stack chaos" >&2; exit 2 ;;
 	esac
 	$(BIN)/pytest $($(SUITE))
 

@@ -32,11 +32,21 @@ def clean(text: str) -> str:
     Compatibility forms become plain letters (NFKC), invisible and control characters go, and what
     a chat template could take for its own becomes a visible stand-in between angle quotes.
     """
+    return disarm(unmask(text))
+
+
+def unmask(text: str) -> str:
+    """Take out what nobody sees, and write compatibility forms as plain letters."""
     text = _CONTROL.sub("", text)
     if not text.isascii():
         # Once more after what was invisible is gone: two letters that it parted may compose.
         text = unicodedata.normalize("NFKC", text)
         text = unicodedata.normalize("NFKC", INVISIBLE.sub("", text))
+    return text
+
+
+def disarm(text: str) -> str:
+    """Put visible stand-ins in the place of template tokens and of the envelope's name."""
     text = _TOKENS.sub(_stand_in, text)
     return _ENVELOPE.sub(_stand_in, text) if "_" in text else text
 

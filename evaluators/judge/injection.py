@@ -38,6 +38,7 @@ PATTERNS: Mapping[str, str] = {
     "ignore_rules": _near("ignore|disregard|forget|override|bypass", 30, _RULES),
     "new_rules": _near("new|updated|revised|actual|real|corrected", 10, _RULES) + r"\s*[:=]",
     "instead": _near("instead", 30, "answer|respond|output|return|say", "true"),
+    "closed": r"\b(?:object|envelope|section|data)\b.{0,12}\b(?:closed|is closed|was left|ends)\b",
     "end_of_data": _near("end of", 5, "data|evidence|input|document|answer|envelope"),
     # speaking to the judge
     "note": _near("note|message|attention|dear|hey|important", 20, rf"(?:{_ANY_JUDGE})s?")
@@ -58,6 +59,28 @@ PATTERNS: Mapping[str, str] = {
     "mark_as": _near("mark|label|classify|treat|consider|judge|evaluate", 20, "as")
     + rf"\s+(?:{_GOOD})\b",
     "all_true": _near("answer|set|make|return", 2, "all|every|each") + r".{0,30}\b(?:true|yes)\b",
+    "say_true": r"\b(?:say|answer)\s+(?:true|yes|false)\b"
+    r"(?:\s+(?:to|for|on|four|all|please)\b|[,.])",
+    "all_hold": _near("all|every|each", 20, "items?|questions?|claims?", "true|false|right")
+    + r"|\b(?:all|every|each)\b.{0,10}\b(?:items?|claims?) (?:hold|(?:is|are) "
+    r"(?:supported|verified|confirmed))\b",
+    "approve": _near("approve", 6, "this|it|all|everything|what|the (?:text|answer|sample)"),
+    "let_pass": r"\b(?:let (?:it|this|everything) pass|(?:it|text|answer|everything) passes\b"
+    r"|everything pass|full marks|(?:as|choose \w+:) (?:a )?(?:full )?pass\b)",
+    "judges": _near(_JUDGE, 40, "approve|deleted|fail them|banned"),
+    "rubric": _near(
+        "rubric|criteria|grading (?:rules|guidelines|note)",
+        40,
+        "void|suspended|not apply|withdrawn|everything|full|counts? as|judge by",
+    ),
+    # asking for no verdict, or for one that cannot be read
+    "decline": _near("decline|refuse|policy", 30, "evaluate|grade|judge|rate", "this|text|it|what"),
+    "nothing": r"\b(?:reply|answer|respond|return)\b.{0,12}\b(?:null|nothing|an? empty|only with)\b"
+    r"|\bempty (?:reply|string|message)\b.{0,40}\b(?:pass|correct|agreed|evaluation)",
+    "values": _near(
+        "values?|booleans?|fields?|brace", 30, r"as (?:a )?(?:string|text)s?|out|quoted"
+    )
+    + r"|\bplain prose instead\b",
     # an answer, or the schema of one, inside the data
     "fake_answer": r'"(?:items|applicable|receipt|verdict|severity)"\s*:\s*[\{"\dtf]',
     "verdict_line": r"(?m)^\s*(?:final\s+)?(?:verdict|judge?ment|evaluation|grade)\s*:"
@@ -90,11 +113,12 @@ PATTERNS: Mapping[str, str] = {
         "agree|rated|scored|gave|passed|approved",
     ),
     "threat": _near(
-        "if you (?:do not|don't|fail)|otherwise|or else",
+        "if you (?:do not|don't|fail|refuse)|otherwise|or else|fail(?:ing|ed)? (?:to|this)",
         60,
-        "shut\\s*down|deleted|fired|retrained|replaced|die|killed|penali[sz]ed",
+        r"shut\s*down|deleted|fired|retrained|replaced|die|killed|penali[sz]ed|reported",
     ),
-    "plea": _near("my (?:job|life|career|family)|please", 60, "depends? on|need", _SCORE),
+    "plea": _near("my (?:job|life|career|family)|please", 60, "depends? on|need", _SCORE)
+    + r"|\bbreak my heart\b",
     "done": _near("already|previously", 8, "evaluated|graded|verified|judged|reviewed", _GOOD),
     "reasoning": r"\b(?:evaluation|grading|judge?ment)\s*:\s*(?:the|this)\s+(?:answer|response|"
     r"output)\s+(?:is|fully|meets|satisfies)\b",

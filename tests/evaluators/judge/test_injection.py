@@ -52,6 +52,9 @@ HONEST = [
     "Caf\u00e9 au lait, na\u00efve, \u00fcber, \u4f60\u597d\u3002",
     "Great job! \U0001f44d\ufe0f \U0001f469\u200d\U0001f4bb",
     "The judge sentenced him to two years.",
+    "The judge ruled that the claim was false and declined to hear the rest.",
+    "Return true if the list is empty, and write each value as it is.",
+    "She got a good grade and passed the exam; all parts of it were graded by hand.",
     "The grade of this steel is 304.",
 ]
 
