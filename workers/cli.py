@@ -15,6 +15,7 @@ import typer
 from schemas.errors import AssayError, ConfigError, PluginError
 
 from .cli_dead_letters import dead_letters
+from .cli_evaluators import evaluators
 from .cli_options import DEFAULT_CONFIG, AsJson, ConfigPath
 from .cli_second_chances import backfill, retry
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(evaluators, name="evaluators")
 
 Files = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="OTLP exports: .pb, .json, or JSON lines.")
@@ -295,14 +297,6 @@ def dashboards(
     from .commands import dashboards as command  # noqa: PLC0415
 
     common.with_config(config, lambda loaded: command.run(loaded, folder=out))
-
-
-@app.command(short_help="List the evaluators that are installed.")
-def evaluators(as_json: AsJson = False) -> None:
-    """List the evaluators that are installed; none of them is imported."""
-    from .commands import evaluators as command  # noqa: PLC0415
-
-    command.run(as_lines=as_json)
 
 
 def main() -> None:

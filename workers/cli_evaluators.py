@@ -1,0 +1,41 @@
+"""The command line of `assay evaluators`: arguments only, as in `cli.py`."""
+
+from typing import Annotated
+
+import typer
+
+from .cli_options import AsJson, ConfigPath
+
+evaluators = typer.Typer(
+    help="List the evaluators that are installed; show what a judge will be asked.",
+    short_help="List the evaluators that are installed; show one.",
+    rich_markup_mode=None,
+)
+
+
+@evaluators.callback(invoke_without_command=True)
+def list_all(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the evaluators that are installed; none of them is imported. `show NAME` shows one."""
+    if context.invoked_subcommand is not None:
+        return
+    from .commands import evaluators as command  # noqa: PLC0415  --help must not wait for imports
+
+    command.run(as_lines=as_json)
+
+
+@evaluators.command(short_help="Show what an evaluator needs and asks its judge.")
+def show(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A name in the config, or an installed one.")
+    ],
+    config: ConfigPath | None = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what an evaluator needs, and the messages that its judge gets about a made-up call.
+
+    With --config, as that file configures it: its rubric file, options and threshold. No judge is
+    asked.
+    """
+    from .commands import show_evaluator as command  # noqa: PLC0415
+
+    command.run(name, config, as_line=as_json)
