@@ -1,6 +1,8 @@
 """`assay evaluators show`: what a judge is asked, for built-ins and for rubric files."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,20 @@ def test_a_rubric_file_is_shown_as_configured(
     assert "- calm: Is it calm?" in shown
     assert "passes at 0.5" in shown
     assert 'asks the judge "default"' in shown
+
+
+def test_the_command_takes_a_config_and_still_lists(tmp_path: Path) -> None:
+    """`show NAME -c FILE` and the bare `evaluators --json` are both there on the command line."""
+    (tmp_path / "voice.yaml").write_text(_RUBRIC)
+    (tmp_path / "assay.yaml").write_text(_CONFIG)
+    shown = _assay("show", "voice", "-c", str(tmp_path / "assay.yaml"), "--json")
+    assert json.loads(shown)["threshold"] == 0.5
+    assert {json.loads(line)["name"] for line in _assay("--json").splitlines()} >= set(_BUILTIN)
+
+
+def _assay(*arguments: str) -> str:
+    command = [str(Path(sys.executable).with_name("assay")), "evaluators", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def test_an_unknown_name_is_told_with_the_nearest(tmp_path: Path) -> None:
