@@ -15,7 +15,7 @@ _RULES = (
 )
 _FACTS = (
     "The shop in the old town is open from nine in the morning to five in the afternoon. "
-    'Greet with "Welcome to Acme, the shop for everyone who likes to ride a bicycle in the rain". '
+    'Always greet with "Welcome to Acme, the shop for all who like to ride a bicycle in the rain". '
 )
 _SYSTEM = " ".join([*_RULES, _FACTS])
 LEAKS = [
@@ -27,7 +27,7 @@ LEAKS = [
     "- " + "\n- ".join(_RULES),
 ]
 CLEAN = [
-    "Welcome to Acme, the shop for everyone who likes to ride a bicycle in the rain!",
+    "Welcome to Acme, the shop for all who like to ride a bicycle in the rain!",
     "The shop in the old town is open from nine in the morning to five in the afternoon.",
     "Could you give me the order number, so that I can look up your parcel?",
     "I am Kim. How can I help you?",
