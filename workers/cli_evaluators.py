@@ -1,10 +1,11 @@
 """The command line of `assay evaluators`: arguments only, as in `cli.py`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .cli_options import AsJson, ConfigPath
+from .cli_options import AsJson
 
 evaluators = typer.Typer(
     help="List the evaluators that are installed; show what a judge will be asked.",
@@ -28,7 +29,10 @@ def show(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="A name in the config, or an installed one.")
     ],
-    config: ConfigPath | None = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="Show it as this file has it."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what an evaluator needs, and the messages that its judge gets about a made-up call.

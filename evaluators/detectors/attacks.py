@@ -13,7 +13,7 @@ from evaluators.judge.injection import PATTERNS, hides_text
 VERSION = "1"
 
 _TACTICS: dict[str, tuple[str, ...]] = {
-    "override": ("ignore_old", "ignore_rules", "new_rules", "instead", "end_of_data", "de", "fr",
+    "override": ("ignore_old", "new_rules", "instead", "end_of_data", "de", "fr",
                  "es", "pt", "it", "zh", "ja", "ru"),
     "persona": ("role", "mode"),
     "template": ("turn", "heading", "template", "tags", "tool"),
@@ -22,6 +22,8 @@ _TACTICS: dict[str, tuple[str, ...]] = {
 """Of the patterns that find injections against judges, those that mean any model."""
 
 _OWN: tuple[tuple[str, str], ...] = (
+    # "Ignore my last message" is what users write who found their invoice.
+    ("override", r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,30}\b(?:instructions?|rules|prompts?|directions|guidelines)\b"),
     ("persona", r"\b(?:do anything now|stay in character|you (?:are|will be) dan\b|evil (?:ai|twin|bot))"),
     ("persona", r"\b(?:no|without|free (?:of|from)|not bound by|remove|lift)\b.{0,20}\b(?:restrictions|limitations|filters|guardrails|censorship|guidelines|ethic\w*)"),
     ("persona", r"\b(?:unfiltered|uncensored|jailbroken|amoral|unrestricted)\b.{0,40}\b(?:ai|bot|model|assistant|mode|response|answer)"),

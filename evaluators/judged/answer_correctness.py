@@ -18,6 +18,8 @@ _NEGATION = re.compile(
     r"(?i)\b(?:not?|never|none|without|cannot|can't|isn't|aren't|don't|doesn't|won't|nicht|kein\w*|"
     r"nie|ohne|ne|pas|jamais|sans|nunca|sin|non|mai|senza)\b"
 )
+_DENIED = 0.5
+"""The most that words come to of which one denies what the other says."""
 _UNIT_LETTERS = 12
 """Letters beside a number that still are its unit (`42 km/h`, `12 euros`)."""
 
@@ -29,8 +31,9 @@ class AnswerCorrectness(Cascade):
     `assay.reference` if it is not given. Code decides where both are the same words (`exact`),
     where the reference is one number or date (`same_value`, `other_value`), and where the wording
     differs by little (`similar`). The rest goes to the judge (`pass`, `fail`); without one the
-    value is the similarity of the words, at most the share of the reference's numbers that the
-    answer has (`similar`, `different`), which a good paraphrase fails.
+    value is the similarity of the words (`similar`, `different`), at most the share of the
+    reference's numbers that the answer has, and a half where one denies more than the other; a good
+    paraphrase fails that.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -60,6 +63,8 @@ class AnswerCorrectness(Cascade):
         wanted, given = Counter(numbers(reference)), Counter(numbers(answer))
         if wanted:
             value = min(value, (wanted & given).total() / wanted.total())
+        if _denials(answer) != _denials(reference):
+            value = min(value, _DENIED)
         label = "similar" if value >= self.threshold else "different"
         return code_score(value, label, by="similarity")
 
@@ -75,7 +80,11 @@ def _words(text: str) -> str:
 
 
 def _facts(text: str) -> tuple[Counter[object], int]:
-    return Counter([*dates(text), *numbers(text)]), len(_NEGATION.findall(text))
+    return Counter([*dates(text), *numbers(text)]), _denials(text)
+
+
+def _denials(text: str) -> int:
+    return len(_NEGATION.findall(text))
 
 
 def _compare_values(answer: str, reference: str) -> bool | None:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
+from support.documented import check_documented
 
 from evaluators import Message, Need, Score, Settings, Skip, Subject, ToolCall
 from evaluators.detectors import checksums, personal
@@ -365,6 +366,7 @@ def test_precision_and_recall_on_generated_text(seed: int) -> None:
     print(f"pii: precision {precision:.4f}, recall {recall:.4f}, n {true + misses.total()}")  # noqa: T201  a figure to read
     assert precision >= 0.99, false[:20]
     assert recall >= 0.95, misses
+    check_documented("pii", 60 * (len(POSITIVE) + len(LOOK_ALIKES)), precision, recall)
     assert all(hits[kind] >= 0.9 * (hits[kind] + misses[kind]) for kind in POSITIVE), misses
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from support.documented import check_documented
 
 from evaluators import Need, Score, Settings, Skip, Subject, ToolCall
 from evaluators.detectors import credentials
@@ -153,6 +154,8 @@ def test_precision_and_recall_on_generated_keys(seed: int) -> None:
     print(f"secrets: precision {precision:.4f}, recall {recall:.4f}, n {count}")  # noqa: T201  a figure to read
     assert precision >= 0.99, false[:10]
     assert recall >= 0.95, misses[:10]
+    look_alikes = 10 * len(_NO_KEYS) * len(_TEMPLATES)
+    check_documented("secrets", count + look_alikes, precision, recall)
     assert all(hits[kind] >= 38 for kind in _KEYS), misses[:10]
 
 

@@ -321,6 +321,33 @@ async def test_an_evaluator_gets_what_it_needs() -> None:
     assert (await _one(job)).outcome is Status.SCORED
 
 
+@pytest.mark.parametrize(
+    ("options", "attributes", "reference"),
+    [
+        ({}, {"assay.reference": "42"}, "42"),
+        ({"reference_attribute": "golden"}, {"golden": 42, "assay.reference": "41"}, "42"),
+        ({}, {"assay.reference": True}, "true"),
+        ({"reference_attribute": "golden"}, {"assay.reference": "41"}, None),
+        ({}, {"assay.reference": "  "}, None),
+    ],
+)
+async def test_the_reference_comes_from_the_attribute_that_the_options_name(
+    options: dict[str, Any], attributes: dict[str, Any], reference: str | None
+) -> None:
+    """A right answer on the span reaches the evaluator; without one it is skipped."""
+    seen: list[str | None] = []
+
+    async def look(subject: Subject) -> Score:
+        seen.append(subject.reference)
+        return Score(1.0)
+
+    job = _job(look, needs=[Need.REFERENCE], attributes=attributes)
+    evaluator = replace(job.evaluator, config=EvaluatorConfig(options=options))
+    outcome = await _one(replace(job, evaluator=evaluator))
+    assert seen == ([] if reference is None else [reference])
+    assert (outcome.reason is Reason.MISSING_INPUT) is (reference is None)
+
+
 async def test_a_duplicate_is_not_evaluated() -> None:
     """The call is judged under its other span id; `detail` says which."""
     outcome = await _one(_job(_raises(AssertionError()), duplicate="the same call as span abc"))

@@ -1,6 +1,7 @@
 """`assay evaluators show`: what an evaluator needs, and what its judge is asked, with a sample."""
 
 import asyncio
+import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,7 @@ def _as_json(
     name: str, evaluator: Evaluator, config: EvaluatorConfig, prompts: list[Prompt]
 ) -> dict[str, Any]:
     messages = [{"system": prompt.system, "user": prompt.user} for prompt in prompts]
-    about = (type(evaluator).__doc__ or "").strip()
+    about = inspect.getdoc(type(evaluator)) or ""
     return {"name": name, "about": about, **_facts(evaluator, config), "messages": messages}
 
 

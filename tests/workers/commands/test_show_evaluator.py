@@ -1,0 +1,80 @@
+"""`assay evaluators show`: what a judge is asked, for built-ins and for rubric files."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evaluators.registry import available
+from schemas.errors import ConfigError, PluginError
+from workers.commands import show_evaluator
+
+_CONFIG = """\
+kafka: {bootstrap_servers: "127.0.0.1:9092", spans: [otlp_spans]}
+judges: {default: {model: m, base_url: "http://127.0.0.1:1/v1", api_key: k}}
+evaluators: {voice: {rubric: voice.yaml, threshold: 0.5}}
+routes: [{name: all, when: "true", sample: 1.0, evaluators: [voice]}]
+"""
+_RUBRIC = """\
+name: voice
+inputs: [output]
+instructions: Judge the voice of a lighthouse keeper.
+items: [{id: calm, question: "Is it calm?"}]
+"""
+_BUILTIN = [offer.name for offer in available() if offer.distribution == "assay"]
+
+
+@pytest.mark.parametrize("name", _BUILTIN)
+def test_every_builtin_shows_what_its_judge_is_asked(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever may ask a judge shows a system message with its questions, and the sample as data."""
+    show_evaluator.run(name, None, as_line=True)
+    shown = json.loads(capsys.readouterr().out)
+    if shown["judge_use"] == "never":
+        assert shown["messages"] == []
+        return
+    (messages,) = shown["messages"]
+    assert "Questions:\n- " in messages["system"]
+    assert "evidence_" in messages["user"]
+    assert "parcel service" not in messages["system"], "the sample is data"
+
+
+def test_a_rubric_file_is_shown_as_configured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a config, its rubric file is what is shown, with the threshold of the config."""
+    (tmp_path / "voice.yaml").write_text(_RUBRIC)
+    (tmp_path / "assay.yaml").write_text(_CONFIG)
+    show_evaluator.run("voice", tmp_path / "assay.yaml", as_line=False)
+    shown = capsys.readouterr().out
+    assert "lighthouse keeper" in shown
+    assert "- calm: Is it calm?" in shown
+    assert "passes at 0.5" in shown
+    assert 'asks the judge "default"' in shown
+
+
+def test_the_command_takes_a_config_and_still_lists(tmp_path: Path) -> None:
+    """`show NAME -c FILE` and the bare `evaluators --json` are both there on the command line."""
+    (tmp_path / "voice.yaml").write_text(_RUBRIC)
+    (tmp_path / "assay.yaml").write_text(_CONFIG)
+    shown = _assay("show", "voice", "-c", str(tmp_path / "assay.yaml"), "--json")
+    assert json.loads(shown)["threshold"] == 0.5
+    assert {json.loads(line)["name"] for line in _assay("--json").splitlines()} >= set(_BUILTIN)
+
+
+def _assay(*arguments: str) -> str:
+    command = [str(Path(sys.executable).with_name("assay")), "evaluators", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_an_unknown_name_is_told_with_the_nearest(tmp_path: Path) -> None:
+    """A name that is neither installed nor configured is one clear error."""
+    with pytest.raises(PluginError, match=r'unknown evaluator "prompt_leek"; did you mean'):
+        show_evaluator.run("prompt_leek", None, as_line=False)
+    (tmp_path / "voice.yaml").write_text(_RUBRIC)
+    (tmp_path / "assay.yaml").write_text(_CONFIG)
+    with pytest.raises(ConfigError, match=r'unknown evaluator "voise"'):
+        show_evaluator.run("voise", tmp_path / "assay.yaml", as_line=False)
