@@ -132,7 +132,7 @@ class Engine:
             return self._write(job, conclusion, None, None)
         async with self._room:
             began = time.monotonic()
-            record = CallRecord()
+            record = CallRecord(job.selected.routes[0])
             conclusion = await self._evaluate(job, record, meter)
             return self._write(job, conclusion, record, time.monotonic() - began)
 
