@@ -135,7 +135,7 @@ class Engine:
             return self._write(job, conclusion, None, None)
         async with self._room:
             began = time.monotonic()
-            calls = Calls()
+            calls = Calls(job.selected.routes[0])
             conclusion = await self._evaluate(job, calls, meter)
             return self._write(job, conclusion, calls, time.monotonic() - began)
 

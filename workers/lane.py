@@ -25,6 +25,7 @@ from .offsets import Offsets, Partition
 from .pipeline import Pipeline
 from .publisher import Publisher
 from .router import Router
+from .share import Share
 from .starts import Starts
 from .trace_intake import TraceIntake
 from .trace_pipeline import TracePipeline
@@ -45,17 +46,20 @@ class Lane:
     gate: Gate
     consumer: LaneConsumer
     flight: Flight
+    share: Share
     traces: Traces | None = None
     """What waits in the trace lane, None in any other."""
 
     async def run(self) -> None:
         """Read until `stop`, or until one half fails; what is in flight is drained either way."""
         consuming = asyncio.create_task(self._consume())
+        sharing = asyncio.create_task(self.share.watch())
         try:
             await self.pipeline.run()
         finally:
+            sharing.cancel()
             self.consumer.stop()
-            await asyncio.wait({consuming})
+            await asyncio.wait({consuming, sharing})
             await self.flight.abandon()
         consuming.result()
 
@@ -149,7 +153,13 @@ def build_lane(
         beat=beat,
         joined=joined,
     )
-    for judge in judges_of(mine.values()):
+    judges = judges_of(mine.values())
+    share = Share(
+        offsets,
+        count=partial(_count_partitions, config),
+        tell=[partial(judge.set_share, name) for judge in judges],
+    )
+    for judge in judges:
         judge.on_blocked(_JudgeSwitch(name, judge.name, gate, emit))
     pipeline = Pipeline(
         lane=name,
@@ -173,7 +183,7 @@ def build_lane(
         emit=emit,
     )
     if name != TRACE:
-        return Lane(name, pipeline, offsets, gate, consumer, flight)
+        return Lane(name, pipeline, offsets, gate, consumer, flight, share)
     trace_intake = TraceIntake(
         router=router,
         evaluators=mine,
@@ -184,7 +194,7 @@ def build_lane(
         count=count,
     )
     whole = TracePipeline(pipeline, trace_intake, traces, mine, offsets)
-    return Lane(name, whole, offsets, gate, consumer, flight, traces)
+    return Lane(name, whole, offsets, gate, consumer, flight, share, traces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +227,10 @@ def _open_consumer(
 
 def _code_group(config: Config) -> Consumer:
     return Consumer(kafka_settings.lookup(config.kafka, group_of(config, CODE)))
+
+
+def _count_partitions(config: Config) -> int:
+    return sum(len(_partitions_of(config, topic)) for topic in config.kafka.spans)
 
 
 def _partitions_of(config: Config, topic: str) -> Sequence[int]:

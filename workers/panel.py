@@ -34,18 +34,20 @@ class Calls:
     """What the judges of one evaluation did so far.
 
     Attributes:
+        route: The evaluation's; endpoints serve routes by turns.
         records: Of each judge in the order of asking, with the model that was asked.
         agreement: Share of the verdicts that are the published one; None where only one is known.
         is_jury: Whether all of them decide together.
     """
 
+    route: str = ""
     records: list[tuple[str, CallRecord]] = field(default_factory=list)
     agreement: float | None = None
     is_jury: bool = False
 
     def record_of(self, seat: Seat) -> CallRecord:
         """A record for another judge."""
-        record = CallRecord()
+        record = CallRecord(self.route)
         self.records.append((seat.config.model, record))
         return record
 

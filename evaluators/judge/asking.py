@@ -145,7 +145,12 @@ class Asking:
         if not is_held and self._deadline.remaining() <= 0:
             raise JudgeFailure(Reason.TIMEOUT, "the evaluation's deadline has passed")
         with self._deadline.paused():
-            permit = await self._endpoint.acquire(held=is_held, patience_s=self._limits.patience_s)
+            permit = await self._endpoint.acquire(
+                route=self._record.route,
+                tokens=self._request.likely_tokens,
+                held=is_held,
+                patience_s=self._limits.patience_s,
+            )
         if permit.is_probe:
             self._deadline.allow(self._limits.attempt_s)
         elif is_held:

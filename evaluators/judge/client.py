@@ -107,6 +107,7 @@ class JudgeClient:
             price=self.price,
             endpoint=self._endpoint.label,
             emit=emit,
+            told=self._endpoint.told,
             clock=clock,
             defences=self._defences,
         )
@@ -153,6 +154,10 @@ class JudgeClient:
         if fault is None:
             return None
         return f'judge "{self.name}" ({self._endpoint.label}): {fault.why}'
+
+    def set_share(self, lane: str, share: float) -> None:
+        """This worker has a share of a lane's partitions, and so of the endpoint's limits."""
+        self._endpoint.set_share(lane, share)
 
     def on_blocked(self, callback: Callable[[bool, str], None]) -> None:
         """Call it with (True, why) when the endpoint is given up, (False, "") when it is back."""

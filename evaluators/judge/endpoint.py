@@ -1,8 +1,8 @@
 """One judge endpoint as all of its callers share it: who may send now, and is it alive?
 
-All requests to one (base_url, model) pass through one queue, first come first served. What may
-leave it is decided by three things: the breaker (nothing, or one probe at a time), the gate that a
-429 closes, and the limit of requests in flight.
+All requests to one (base_url, model) pass through one queue, by turns of their routes. What may
+leave it is decided by four things: the breaker (nothing, or one probe at a time), the gate that a
+429 closes, the limit of requests in flight, and what the endpoint says it has left.
 
 Requests are numbered in the order of their start. "Has another call succeeded since this one
 failed?" is then a comparison of numbers: only a call that *started* after the failure says that
@@ -10,8 +10,9 @@ the endpoint is up; one that was under way when it went down says nothing.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
+import math
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from schemas.errors import JudgeFailure
@@ -20,11 +21,16 @@ from schemas.reasons import Reason
 
 from .breaker import Breaker
 from .limiter import Limiter, RetryBudget
+from .rates import Rates
+from .waiting import Waiter, Waiting
 
 _FAILURES_IN_A_ROW = 5
 _NAMED_SHARE = 0.1
 _MAX_DOUBLINGS = 16
+_CROWDED_BURSTS = 20
 _MIN_TIMER_S = 0.001
+_JITTER = secrets.SystemRandom()
+_JITTER_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,8 @@ class Pace:
     limited_s: float = 1.0
     """Wait after a 429 that names no time, a tenth of it after one that does; doubles with each
     burst in a row."""
+    crowded_s: float = 4.0
+    """It stays at this for a while: a small endpoint that others fill has a place free at times."""
     max_limited_s: float = 30.0
     longest_wait_s: float = 3600.0
     """A wait that is longer than this is a slip of the endpoint's: it is asked again."""
@@ -54,13 +62,6 @@ class Permit:
     is_neutral: bool = False
     """A probe with a question of our own."""
     is_open: bool = True
-
-
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    granted: asyncio.Future[Permit]
-    held: bool
-    patience_s: float | None
 
 
 class Endpoint:
@@ -92,7 +93,8 @@ class Endpoint:
         self._breaker = Breaker(
             label, emit, clock, first_probe_s=pace.first_probe_s, max_probe_s=pace.max_probe_s
         )
-        self._queue: deque[_Waiter] = deque()
+        self._rates = Rates(clock)
+        self._queue: Waiting[Permit] = Waiting()
         self._witnesses: set[tuple[int, asyncio.Event]] = set()
         self._on_blocked: list[Callable[[bool, str], None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -123,20 +125,29 @@ class Endpoint:
         """Whether a call that started after the mark has succeeded."""
         return self._alive >= mark
 
-    async def acquire(self, *, held: bool = False, patience_s: float | None = None) -> Permit:
+    async def acquire(
+        self,
+        *,
+        route: str = "",
+        tokens: float = 0.0,
+        held: bool = False,
+        patience_s: float | None = None,
+    ) -> Permit:
         """Wait for the right to send one request, however long it takes.
 
         Args:
+            route: The evaluation's; routes are served by turns.
+            tokens: Upper guess of what the request will use.
             held: The caller has failed in the outage at hand: others probe before it.
             patience_s: Seconds that the endpoint may be down before the caller gives up.
 
         Raises:
             JudgeFailure: `judge_unavailable`, after the patience.
         """
-        if not self._queue and self._breaker.is_closed and self._may_start():
-            return self._permit()
+        if self.is_closed and self._queue.first() is None and self._start_s(tokens) <= 0:
+            return self._permit(tokens)
         granted: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiter(granted, held, patience_s))
+        self._queue.push(Waiter(granted, route, tokens, held, patience_s))
         self._dispatch()
         try:
             return await granted
@@ -159,6 +170,15 @@ class Endpoint:
             finally:
                 self._witnesses.discard(witness)
         return self.alive_since(mark)
+
+    def told(self, headers: Mapping[str, str], sent_at: float, unused: float) -> None:
+        """An answer came, with whatever its headers say about rates; see `Rates.tell`."""
+        self._rates.tell(headers, sent_at, unused)
+
+    def set_share(self, lane: str, share: float) -> None:
+        """This replica has a share of a lane's partitions, and so of the endpoint's limits."""
+        self._rates.set_share(lane, share)
+        self._dispatch()
 
     # What became of a request; each also gives the permit back.
 
@@ -204,11 +224,18 @@ class Endpoint:
         if first:
             # Also where a time was named: one that is too short would be named again and again.
             step_s = self.pace.limited_s * (1.0 if wait_s is None else _NAMED_SHARE)
-            doubled_s = step_s * 2.0 ** min(self._limiter.bursts - 1, _MAX_DOUBLINGS)
-            self._limiter.close_gate(min(doubled_s, self.pace.max_limited_s))
+            # Jitter, so that the workers of a group do not come back in step.
+            spread = 1 + _JITTER_SHARE * _JITTER.random()
+            self._limiter.close_gate(self._limited_s(step_s) * spread)
         if permit.is_probe and not self.is_closed:
             self._close()
         self.release(permit)
+
+    def _limited_s(self, step_s: float) -> float:
+        before = self._limiter.bursts - 1
+        wait_s = min(step_s * 2.0 ** min(before, _MAX_DOUBLINGS), self.pace.crowded_s)
+        wait_s *= 2.0 ** min(max(0, before - _CROWDED_BURSTS), _MAX_DOUBLINGS)
+        return min(wait_s, self.pace.max_limited_s)
 
     def release(self, permit: Permit) -> None:
         """Give a permit back; harmless where it was given back before."""
@@ -268,24 +295,28 @@ class Endpoint:
 
     # The queue.
 
-    def _may_start(self) -> bool:
-        return self._limiter.has_room and self._limiter.gated_s() <= 0
+    def _start_s(self, tokens: float) -> float:
+        """Seconds until a request may start; infinite where that depends on one that ends."""
+        if not self._limiter.has_room:
+            return math.inf
+        rated_s = min(self._rates.wait_s(tokens), self.pace.longest_wait_s)
+        return max(self._limiter.gated_s(), rated_s)
 
-    def _permit(self, *, is_probe: bool = False, is_neutral: bool = False) -> Permit:
+    def _permit(
+        self, tokens: float = 0.0, *, is_probe: bool = False, is_neutral: bool = False
+    ) -> Permit:
         permit = Permit(self._next, is_probe, is_neutral)
         self._next += 1
         self._limiter.in_use += 1
+        self._rates.charge(tokens)
         return permit
 
     def _dispatch(self) -> None:
         """Let go whoever may go now, and set the timer for when that changes by itself."""
-        while self._queue and self._queue[0].granted.done():
-            self._queue.popleft()  # cancelled
         if self.is_closed:
-            while self._queue and self._may_start():
-                waiter = self._queue.popleft()
-                if not waiter.granted.done():
-                    waiter.granted.set_result(self._permit())
+            while (waiter := self._queue.first()) and self._start_s(waiter.tokens) <= 0:
+                self._queue.remove(waiter)
+                waiter.granted.set_result(self._permit(waiter.tokens))
         else:
             self._lose_patience()
             self._probe()
@@ -296,18 +327,16 @@ class Endpoint:
         for waiter in tuple(self._queue):
             if waiter.patience_s is not None and down_s >= waiter.patience_s:
                 self._queue.remove(waiter)
-                if not waiter.granted.done():
-                    waiter.granted.set_exception(
-                        JudgeFailure(Reason.JUDGE_UNAVAILABLE, self._breaker.why)
-                    )
+                waiter.granted.set_exception(
+                    JudgeFailure(Reason.JUDGE_UNAVAILABLE, self._breaker.why)
+                )
 
     def _probe(self) -> None:
         due_s = self._breaker.probe_due_s()
         if due_s is None or due_s > 0 or self._limiter.gated_s() > 0:
             return
-        waiting = [waiter for waiter in self._queue if not waiter.granted.done()]
-        fresh = next((waiter for waiter in waiting if not waiter.held), None)
-        chosen = fresh or next(iter(waiting), None)
+        fresh = next((waiter for waiter in self._queue if not waiter.held), None)
+        chosen = fresh or self._queue.first()
         # By turns: a real question costs nothing extra, but those that wait may be the very ones
         # that cannot be answered; so a neutral one goes next, or first where all have failed.
         is_neutrals = fresh is None if self._neutrals_turn is None else self._neutrals_turn
@@ -320,7 +349,7 @@ class Endpoint:
             self._neutrals_turn = True
             self._breaker.probe_started()
             self._queue.remove(chosen)
-            chosen.granted.set_result(self._permit(is_probe=True))
+            chosen.granted.set_result(self._permit(chosen.tokens, is_probe=True))
 
     async def _run_neutral(
         self, neutral: Callable[[Permit], Awaitable[None]], permit: Permit
@@ -336,15 +365,15 @@ class Endpoint:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        gated_s = self._limiter.gated_s()
+        first = self._queue.first()
         waits: list[float] = []
         if self.is_closed:
-            if self._queue and self._limiter.has_room:
-                waits.append(gated_s)
+            if first is not None and self._limiter.has_room:
+                waits.append(self._start_s(first.tokens))
         else:
             due_s = self._breaker.probe_due_s()
-            if due_s is not None and (self._queue or self._neutral is not None):
-                waits.append(max(due_s, gated_s))
+            if due_s is not None and (first is not None or self._neutral is not None):
+                waits.append(max(due_s, self._limiter.gated_s()))
             down_s = self._clock() - self._breaker.opened_at
             waits += [
                 waiter.patience_s - down_s

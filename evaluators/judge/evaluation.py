@@ -64,6 +64,9 @@ class Deadline:
 class CallRecord:
     """What the judge of one evaluation did so far, all its calls taken together.
 
+    Args:
+        route: The evaluation's; an endpoint serves routes by turns.
+
     Attributes:
         sent: Requests that left, whatever became of them: from the first on, money is at stake.
         attempts: Requests that were sent; 429s are none.
@@ -76,7 +79,8 @@ class CallRecord:
         injection_suspected: Some text tried to address the judge, whatever came of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, route: str = "") -> None:
+        self.route = route
         self.sent = 0
         self.attempts = 0
         self.input_tokens = 0

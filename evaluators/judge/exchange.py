@@ -37,6 +37,9 @@ from .verdict import answer_contract
 
 _PATH = "/chat/completions"
 _MIN_ERROR_STATUS = 300
+_TEMPLATE_CHARS = 3000
+"""About what each prompt has besides the rubric and the judged text."""
+_CHARS_PER_TOKEN = 4.0
 _HTTP_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError)
 _SUPPRESSED = (
     # What the SDK of OpenTelemetry, and instrumentations of LLM clients, look at.
@@ -71,6 +74,14 @@ class Request:
         cleaned = {name: cleaner(text) for name, text in question.data.items()}
         data, truncated = cut(cleaned, text_chars)
         return cls(question, data, truncated, looks_injected(question.data), max_tokens)
+
+    @property
+    def likely_tokens(self) -> float:
+        """What an endpoint counts against a token limit: about the prompt, and all the answer."""
+        question = self.question
+        ours = len(question.instructions) + sum(map(len, question.examples))
+        chars = _TEMPLATE_CHARS + ours + sum(map(len, self.data.values()))
+        return chars / _CHARS_PER_TOKEN + self.max_tokens
 
     def extend(self) -> bool:
         """Allow twice the tokens; False where that was done before."""
@@ -107,6 +118,8 @@ class Exchange:
         price: Prices of the judge.
         endpoint: Label for events.
         emit: Told of each request.
+        told: Gets the headers of each answer, when its request was sent, and how many of its
+            likely tokens it did not use.
         clock: Monotonic clock, in seconds.
         defences: How the messages are written and the answer is read.
     """
@@ -120,6 +133,7 @@ class Exchange:
         price: Price,
         endpoint: str,
         emit: Emit,
+        told: Callable[[Mapping[str, str], float, float], None],
         clock: Callable[[], float],
         defences: Defences,
     ) -> None:
@@ -130,6 +144,7 @@ class Exchange:
         self._price = price
         self._endpoint = endpoint
         self._emit = emit
+        self._told = told
         self._clock = clock
 
     async def send(self, request: Request, record: CallRecord, seconds: float) -> Verdict:
@@ -187,7 +202,13 @@ class Exchange:
         ]
         body = orjson.dumps({"model": self._model, "messages": messages, **parameters})
         try:
-            reply = self._read(await self._post(body, seconds), spent)
+            sent_at = self._clock()
+            response = await self._post(body, seconds)
+            try:
+                reply = self._read(response, spent)
+            finally:
+                used = spent.input_tokens + spent.output_tokens
+                self._told(response.headers, sent_at, request.likely_tokens - used)
         except Rejected as fault:
             dropped = self._modes.adapt(parameters, fault.param, fault.text)
             if dropped is None:
@@ -204,6 +225,7 @@ class Exchange:
         return _flagged(verdict, request)
 
     async def _post(self, body: bytes, seconds: float) -> httpx2.Response:
+        sent_at = self._clock()
         try:
             # A timeout of the SDK's or of the transport's is one between two reads: an endpoint
             # that drips a byte a second would never meet it.
@@ -218,6 +240,8 @@ class Exchange:
         except TimeoutError:
             raise TimedOut(f"no whole answer within {seconds:.3g} s") from None
         except openai.OpenAIError as error:
+            if isinstance(error, openai.APIStatusError):
+                self._told(error.response.headers, sent_at, 0.0)
             # From None: the SDK's error holds the request, and with it the prompt and the key.
             raise of_error(error) from None
         except (OSError, ValueError, *_HTTP_ERRORS) as error:

@@ -247,33 +247,42 @@ def _filtered(refusal: _Refusal) -> BadOutput:
 
 
 def wanted_wait_s(headers: Mapping[str, str]) -> float | None:
-    """How long an endpoint wants to be left alone: the longest of all that it says, in seconds."""
-    waits = [
-        _milliseconds(headers.get("retry-after-ms")),
-        _retry_after(headers.get("retry-after")),
-        _duration(headers.get("x-ratelimit-reset-requests")),
-        _duration(headers.get("x-ratelimit-reset-tokens")),
-    ]
+    """How long an endpoint wants to be left alone, in seconds.
+
+    The longer of what it says in so many words; else the longest time until a limit is fresh, which
+    is more than one request has to wait for.
+    """
+    return _longest(
+        _milliseconds(headers.get("retry-after-ms")), _retry_after(headers.get("retry-after"))
+    ) or _longest(
+        read_duration_s(headers.get("x-ratelimit-reset-requests")),
+        read_duration_s(headers.get("x-ratelimit-reset-tokens")),
+    )
+
+
+def _longest(*waits: float | None) -> float | None:
     said = [wait for wait in waits if wait is not None and math.isfinite(wait) and wait > 0]
     return max(said, default=None)
 
 
-def _number(value: str | None) -> float | None:
+def read_number(value: str | None) -> float | None:
+    """A number that a header holds; None where it holds none, or is not there."""
     try:
-        return None if value is None else float(value)
+        number = math.nan if value is None else float(value)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _milliseconds(value: str | None) -> float | None:
-    number = _number(value)
+    number = read_number(value)
     return None if number is None else number / 1000
 
 
 def _retry_after(value: str | None) -> float | None:
     if value is None:
         return None
-    number = _number(value)
+    number = read_number(value)
     if number is not None:
         return number
     try:
@@ -283,11 +292,11 @@ def _retry_after(value: str | None) -> float | None:
     return when.timestamp() - time.time()
 
 
-def _duration(value: str | None) -> float | None:
+def read_duration_s(value: str | None) -> float | None:
     """A number of seconds, or a duration such as `6m0s` or `1m7.5s`."""
     if value is None:
         return None
-    number = _number(value)
+    number = read_number(value)
     if number is not None:
         return number
     parts = _DURATION.findall(value)

@@ -6,13 +6,13 @@ busy the machine is, and the client runs with the times of the product.
 """
 
 import asyncio
-import selectors
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from support.idle_loop import IdleLoop
 from support.judge_server import JudgeServer
 
 from evaluators.contract import Item, Question, Verdict
@@ -21,34 +21,6 @@ from evaluators.judge.evaluation import CallRecord, Deadline
 from schemas.config import JudgeConfig
 from schemas.errors import JudgeFailure
 from schemas.events import Event
-
-_QUIET_S = 0.002
-"""Real seconds without a byte on loopback after which nothing more is on its way."""
-
-
-class _IdleSelector(selectors.DefaultSelector):
-    now = 1000.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or timeout <= 0:
-            return super().select(timeout)
-        has_sockets = len(self.get_map()) > 1  # besides the loop's own
-        ready = super().select(_QUIET_S if has_sockets else 0)
-        if not ready:
-            self.now += timeout
-        return ready
-
-
-class IdleLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock moves only while it has nothing to do."""
-
-    def __init__(self) -> None:
-        self._idle = _IdleSelector()
-        super().__init__(self._idle)
-
-    def time(self) -> float:
-        """Seconds."""
-        return self._idle.now
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -107,3 +107,59 @@ def test_judge_calls_are_hidden_from_instrumentation() -> None:
         assert context.get_value("suppress_instrumentation") is True
         assert context.get_value(context._SUPPRESS_INSTRUMENTATION_KEY) is True
     assert context.get_value("suppress_instrumentation") is None
+
+
+async def test_flood_of_one_route_starves_no_other() -> None:
+    """One evaluation of a quiet route waits for two of the flood at most, not for all before it."""
+    shared = endpoint()
+    order: list[str] = []
+
+    async def work(route: str) -> None:
+        permit = await shared.acquire(route=route)
+        order.append(route)
+        await asyncio.sleep(1)
+        shared.succeeded(permit)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(100):
+            group.create_task(work("flood"))
+        await asyncio.sleep(5)
+        before = len(order)
+        group.create_task(work("quiet"))
+
+    assert order.index("quiet") <= before + 2
+
+
+async def test_routes_take_turns() -> None:
+    """Two routes that both have work waiting get every second request."""
+    shared = endpoint()
+    order: list[str] = []
+
+    async def work(route: str) -> None:
+        permit = await shared.acquire(route=route)
+        order.append(route)
+        await asyncio.sleep(1)
+        shared.succeeded(permit)
+
+    async with asyncio.TaskGroup() as group:
+        for route in ["a"] * 10 + ["b"] * 10:
+            group.create_task(work(route))
+
+    assert 9 <= order[:19].count("a") <= 11
+
+
+async def test_what_the_endpoint_has_left_holds_requests_back() -> None:
+    """Told that nothing is left and that one flows in each second, one leaves each second."""
+    shared = endpoint(max_concurrency=50)
+    headers = {
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "1m",
+    }
+    shared.told(headers, now(), 0.0)
+    began = now()
+
+    for _ in range(10):
+        shared.succeeded(await shared.acquire())
+
+    assert now() - began == pytest.approx(10, abs=0.5)

@@ -54,15 +54,17 @@ def test_status_and_body_decide(status: int, body: Any, kind: type[Fault]) -> No
         ({"retry-after": "soon"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after-ms": "1500", "retry-after": "1"}, 1.5),
-        ({"x-ratelimit-reset-requests": "6m0s", "retry-after": "1"}, 360),
+        ({"x-ratelimit-reset-requests": "6m0s", "retry-after": "1"}, 1),
+        ({"x-ratelimit-reset-requests": "6m0s", "retry-after": "0"}, 360),
+        ({"x-ratelimit-reset-requests": "6m0s", "x-ratelimit-reset-tokens": "7m"}, 420),
         ({"x-ratelimit-reset-tokens": "1m7.5s"}, 67.5),
         ({"x-ratelimit-reset-tokens": "250ms"}, 0.25),
         ({"x-ratelimit-reset-tokens": "0"}, None),
         ({"x-ratelimit-reset-requests": "-1"}, None),
     ],
 )
-def test_longest_wait_of_all_headers_holds(headers: dict[str, str], seconds: float | None) -> None:
-    """Seconds, milliseconds and durations are read; nonsense is not."""
+def test_wait_that_headers_name_holds(headers: dict[str, str], seconds: float | None) -> None:
+    """Said in so many words it goes before the time until a limit is fresh."""
     assert wanted_wait_s(headers) == seconds
 
 

@@ -33,10 +33,10 @@ def test_limit_grows_only_while_it_is_what_holds_back() -> None:
     limiter = Limiter(100, Clock())
     limiter.in_use = 3
     limiter.succeeded()
-    assert limiter.limit == 10
+    assert limiter.limit == 4
 
     full(limiter).succeeded()
-    assert limiter.limit == 11
+    assert limiter.limit == 5
 
 
 def test_limit_never_passes_its_bounds() -> None:
@@ -67,7 +67,7 @@ def test_growth_is_slow_beyond_the_last_cut() -> None:
 
 
 def test_growth_is_careful_before_the_limit_that_was_too_much() -> None:
-    """One below the limit that was cut, ten round trips pass before it is tried again."""
+    """One below the limit that was cut, some round trips pass before it is tried again."""
     limiter = Limiter(100, Clock())
     limiter.limit = 5
     limiter.cut(0, 1)
@@ -76,7 +76,28 @@ def test_growth_is_careful_before_the_limit_that_was_too_much() -> None:
     while limiter.limit < 5:
         full(limiter).succeeded()
         successes += 1
-    assert successes > 10 * 4
+    assert successes > 6 * 4
+
+
+def test_cut_leaves_a_place_free() -> None:
+    """A limit of four that was too much falls below the three that were borne."""
+    limiter = Limiter(100, Clock())
+    limiter.cut(0, 1)
+    assert limiter.limit == 2
+
+
+def test_growth_is_eager_once_well_past_what_was_too_much() -> None:
+    """An endpoint that has much more room now is found again within some round trips."""
+    limiter = Limiter(100, Clock())
+    limiter.limit = 3
+    limiter.cut(0, 1)
+
+    round_trips = 0
+    while limiter.limit < 30:
+        for _ in range(int(limiter.limit)):
+            full(limiter).succeeded()
+        round_trips += 1
+    assert round_trips < 20
 
 
 def test_cut_counts_a_burst_once() -> None:

@@ -213,8 +213,7 @@ async def test_rate_limit_is_obeyed_by_all_and_to_its_longest_wait(rig: Rig) -> 
     """After a 429 nothing is sent before the longest time that its headers name."""
     headers = {
         "retry-after": "0",
-        "retry-after-ms": "5000",
-        "x-ratelimit-reset-requests": "-1",
+        "x-ratelimit-reset-requests": "5s",
         "x-ratelimit-reset-tokens": "6m0.5s",
     }
     sent: list[float] = []
@@ -272,17 +271,17 @@ async def test_rate_limit_that_names_too_short_a_time_is_not_hammered(rig: Rig) 
 
 
 async def test_burst_of_rate_limits_cuts_once(rig: Rig) -> None:
-    """Ten 429s that were under way together lower the limit once."""
+    """429s that were under way together lower the limit once."""
     rig.server.latency_s = 0.05
-    rig.server.script = lambda call: LIMITED if call.index < 10 else None
-    client = rig.client(max_concurrency=10)
+    rig.server.script = lambda call: LIMITED if call.index < 4 else None
+    client = rig.client(max_concurrency=4)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(10):
+        for _ in range(4):
             group.create_task(client.ask(QUESTION, deadline(), CallRecord()))
 
     limits = [event.limit for event in rig.events if isinstance(event, LimiterMoved)]
-    assert limits[0] == pytest.approx(7.5)
+    assert limits[0] == 2
     assert min(limits) == limits[0]
 
 
