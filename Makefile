@@ -11,10 +11,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 SUITE ?= all
-all := -m "not alerts and not stack"
-unit := -m "not alerts and not stack and not kafka and not collector"
-kafka := -m "(kafka or collector) and not stack"
+# Tests wait for brokers more than they compute: two of them share a core.
+all := --numprocesses 4 --dist loadfile -m "not alerts and not stack and not chaos"
+unit := -m "not alerts and not stack and not chaos and not kafka and not collector"
+kafka := -m "(kafka or collector) and not stack and not chaos"
 alerts := -m alerts
+chaos := -m chaos -rP
 stack := -m stack
 
 .PHONY: help setup demo test lint types bench docs check clean
@@ -46,10 +48,10 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY) ## See spans being judged and a regression noticed; needs no key and no network
 	@$(BIN)/assay demo
 
-test: $(READY) ## Run what this machine can; SUITE= one of unit, kafka, alerts, stack picks
+test: $(READY) ## Run what this machine can; SUITE= one of unit, kafka, alerts, stack, chaos picks
 	@case "$(SUITE)" in
-	  all|unit|kafka|alerts|stack) ;;
-	  *) echo "make: no suite '$(SUITE)'; there are: all unit kafka alerts stack" >&2; exit 2 ;;
+	  all|unit|kafka|alerts|stack|chaos) ;;
+	  *) echo "make: no suite '$(SUITE)'; there are: all unit kafka alerts stack chaos" >&2; exit 2 ;;
 	esac
 	$(BIN)/pytest $($(SUITE))
 
@@ -63,8 +65,8 @@ lint: $(READY) ## Check style, layers, generated pages and every configuration t
 types: $(READY) ## Check types, those of the tests too
 	$(BIN)/mypy
 
-bench: $(READY) ## Measure; SUITE=decode runs bench/decode.py alone
-	@for script in $(if $(filter all,$(SUITE)),bench/*.py,bench/$(SUITE).py); do
+bench: $(READY) ## Measure; SUITE=decode runs bench/decode.py alone, SUITE=soak takes an hour
+	@for script in $(if $(filter all,$(SUITE)),$(filter-out bench/soak.py,$(wildcard bench/*.py)),bench/$(SUITE).py); do
 	  $(BIN)/python "$$script"
 	done
 

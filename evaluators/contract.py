@@ -75,7 +75,8 @@ class Question:
         data: The judged text by field name (`input`, `output`, `context`, ...). It is redacted by
             the route's policy, cleaned, and sent as data in an envelope, never as instructions.
         may_abstain: Whether "not applicable" is an answer.
-        quotes: Ask for a short quote as evidence, checked against `data`.
+        quotes: Ask for a short quote as evidence. An answer whose quote is empty or does not occur
+            in `data` is unreadable, so ask only where there is always something to quote.
     """
 
     rubric: str

@@ -7,6 +7,7 @@ import orjson
 from schemas.span import Message, Span, SpanKind, ToolCall
 
 from .contract import Need, Subject
+from .openers import is_blank
 from .rubric_file import Input
 
 NEEDS: Mapping[Input, Need] = {
@@ -21,9 +22,9 @@ NEEDS: Mapping[Input, Need] = {
 
 
 def evidence(subject: Subject, inputs: tuple[Input, ...]) -> dict[str, str]:
-    """The fields of `inputs` that the subject has, in the order of the rubric."""
+    """The fields of `inputs` that say something to the eye, in the order of the rubric."""
     fields = {name: _FIELDS[name](subject) for name in inputs}
-    return {name.value: text for name, text in fields.items() if text}
+    return {name.value: text for name, text in fields.items() if not is_blank(text)}
 
 
 def _passages(texts: tuple[str, ...]) -> str:

@@ -123,6 +123,7 @@ def question(rubric: RubricFile) -> Question:
         data={},
         examples=rubric.examples,
         may_abstain=rubric.may_abstain,
+        quotes=rubric.quotes,
     )
 
 

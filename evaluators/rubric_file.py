@@ -90,6 +90,8 @@ class RubricFile(_Section):
     """Score by severity: value = 1 - worst severity / 5, critical from 4 on."""
     examples: Annotated[tuple[Text, ...], Field(strict=False, max_length=10)] = ()
     may_abstain: bool = True
+    quotes: bool = False
+    """The judge must quote what decides; an answer without a quote that occurs is unreadable."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -110,6 +112,8 @@ class RubricFile(_Section):
     def digest(self) -> str:
         """Hash of all that decides the score: 32 hex characters."""
         content = self.model_dump(mode="json", exclude={"description"})
+        if not self.quotes:
+            del content["quotes"]  # rubrics that are older than this key keep their version
         text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
         return blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
 

@@ -26,6 +26,7 @@ _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _LABEL = r"^[a-z][a-z0-9_]{0,63}$"
 _TOPIC = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}$"
 _URL = r"^https?://[^/]"
+_SMALLEST_JURY = 3
 
 PATTERNS = {
     _NAME: 'should be a name of 1 to 64 letters, digits, "_", "-" and "."',
@@ -47,6 +48,14 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     for index, value in enumerate(values):
         if value in values[:index]:
             raise ValueError(f'lists "{value}" twice; keep one of them')
+    return values
+
+
+def _odd(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(values) < _SMALLEST_JURY or len(values) % 2 == 0:
+        raise ValueError(
+            f"has {len(values)} judges; name three, five or another odd number of them"
+        )
     return values
 
 
@@ -178,11 +187,31 @@ class JudgeConfig(_Section):
         return self
 
 
+class ProcessConfig(_Section):
+    """The processes of an evaluator that has `isolate: process`, for each worker."""
+
+    processes: Count = 2
+    """Processes at a time."""
+    concurrency: Count = 32
+    """Evaluations in a process at a time; raise it where they wait for a slow judge."""
+    memory_bytes: Annotated[int, Field(ge=67108864)] | None = None
+    """What a process may allocate, at least 64 MiB; null sets no bound. What asks for more gets a
+    `MemoryError`, or dies, and a fresh process takes its place."""
+    recycle_after: Count = 10000
+    """Evaluations after which a process is replaced, whatever it has leaked."""
+
+
 class EvaluatorConfig(_Section):
     """What differs from an evaluator's own defaults."""
 
     judge: Text | None = None
     """Which of `judges` it asks; null is `default` where the evaluator needs a judge, else none."""
+    verify: Text | None = None
+    """A second of `judges`, of another family: it is asked where the first fails a safety check,
+    is near the threshold, or the text tried to address it."""
+    jury: Annotated[tuple[Text, ...], AfterValidator(_distinct), AfterValidator(_odd)] | None = None
+    """An odd number of `judges` that are always asked, in the place of `judge`; the majority
+    holds."""
     threshold: Fraction | None = None
     """Score at and above which it passes; null is the evaluator's own."""
     objective: Fraction | None = None
@@ -199,8 +228,22 @@ class EvaluatorConfig(_Section):
     """Content of the rubric file, read by the loader; no key of the file."""
     folder: SkipJsonSchema[Path] = Field(default=Path(), repr=False)
     """The config's folder, set by the loader; no key of the file."""
+    isolate: Literal["process"] | None = None
+    """`process`: its code runs in processes of its own, which are killed where it does not end."""
+    process: ProcessConfig = ProcessConfig()
+    """Those processes; only with `isolate: process`."""
     options: dict[str, Any] = {}
     """The evaluator's own options; relative paths in them start at the config's folder."""
+
+    @model_validator(mode="after")
+    def _one_way_of_judging(self) -> Self:
+        if self.jury is not None:
+            for name in ("judge", "verify"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"has both {name} and jury; keep one of them")
+        if self.verify is not None and self.verify == (self.judge or "default"):
+            raise ValueError("verifies a judge by itself; name another one in verify")
+        return self
 
 
 class RouteConfig(_Section):

@@ -22,9 +22,6 @@ from .yaml_file import Document, Location, dotted, read_text, read_yaml
 _NOT_BUILT = (
     ("budgets",),
     ("kafka", "leases"),
-    ("evaluators", "*", "verify"),
-    ("evaluators", "*", "jury"),
-    ("evaluators", "*", "isolate"),
     ("evaluators", "*", "anchors"),
     ("evaluators", "*", "calibration"),
 )
@@ -272,12 +269,15 @@ def _check_evaluator(
     for key in _OF_THE_LOADER & evaluator.model_fields_set:
         location = (*location, key)
         raise document.error(_unknown_key(location), location)
-    if evaluator.judge is not None and evaluator.judge not in config.judges:
-        raise document.error(
-            f'unknown judge "{evaluator.judge}" in {dotted(location)}; '
-            f"{_suggestion(evaluator.judge, config.judges)}",
-            (*location, "judge"),
-        )
+    named = {"judge": (evaluator.judge,), "verify": (evaluator.verify,), "jury": evaluator.jury}
+    for key, judges in named.items():
+        for judge in judges or ():
+            if judge is not None and judge not in config.judges:
+                raise document.error(
+                    f'unknown judge "{judge}" in {dotted(location)}; '
+                    f"{_suggestion(judge, config.judges)}",
+                    (*location, key),
+                )
 
 
 def _unknown_evaluator(

@@ -113,6 +113,30 @@ class EvaluationAbandoned:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskLeft:
+    """A task that an evaluation started, or its own, still runs although the evaluation is over."""
+
+    evaluator: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLeftEnded:
+    """A task that was left behind has ended after all."""
+
+    evaluator: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnded:
+    """A process of an isolated evaluator was killed, died, or was replaced."""
+
+    evaluator: str
+    why: str
+    is_fault: bool
+    """False where it had done its share of evaluations."""
+
+
+@dataclass(frozen=True, slots=True)
 class RouteFailed:
     """A `when` could not be computed on a span; the span does not match that route."""
 
@@ -223,9 +247,23 @@ class SpansLate:
 
 @dataclass(frozen=True, slots=True)
 class LoopBlocked:
-    """The event loop stood still; something in it blocks."""
+    """The event loop stands still; something in it blocks."""
 
     seconds: float
+    """For how long until now."""
+    evaluator: str | None
+    """Whose code stands on the loop's stack; None: no evaluator's."""
+    stack: tuple[str, ...]
+    """Where the loop's thread is, the innermost call last: file, line and function, no values."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopFreed:
+    """The event loop moves again."""
+
+    seconds: float
+    """For how long it stood still in all."""
+    evaluator: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +285,9 @@ Event = (
     | StructuredModeChanged
     | EvaluatorRaised
     | EvaluationAbandoned
+    | TaskLeft
+    | TaskLeftEnded
+    | ProcessEnded
     | RouteFailed
     | DeadLettered
     | PartitionsAssigned
@@ -261,11 +302,12 @@ Event = (
     | TraceSplit
     | SpansLate
     | LoopBlocked
+    | LoopFreed
     | OutcomesExported
 )
 
 Emit = Callable[[Event], None]
-"""Called from the event loop's thread, poll threads and those of outputs.
+"""Called from the event loop's thread, poll threads, the watchdog's and those of outputs.
 
 It never blocks and never raises.
 """

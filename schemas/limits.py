@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+TEXT_CHARS = 250_000
+"""Characters of one text of a span that are kept, some four times of what a judge is shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

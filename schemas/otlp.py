@@ -42,10 +42,7 @@ def decode(value: bytes, encoding: Encoding, limits: Limits, plan: Plan) -> Deco
         Undecodable: The message as a whole cannot be read.
     """
     if len(value) > limits.message_bytes:
-        raise Undecodable(
-            DeadLetterReason.TOO_LARGE,
-            f"{len(value)} bytes; limits.message_bytes is {limits.message_bytes}",
-        )
+        raise too_large(len(value), limits.message_bytes)
     if not value:
         return Decoded()
     match encoding:
@@ -55,6 +52,12 @@ def decode(value: bytes, encoding: Encoding, limits: Limits, plan: Plan) -> Deco
             return decode_json(value, limits, plan)
         case Encoding.AUTO:
             return _decode_either(value, limits, plan)
+
+
+def too_large(size_bytes: int, limit_bytes: int) -> Undecodable:
+    """What a message is that nobody should even try to read."""
+    detail = f"{size_bytes} bytes; limits.message_bytes is {limit_bytes}"
+    return Undecodable(DeadLetterReason.TOO_LARGE, detail)
 
 
 def _decode_either(value: bytes, limits: Limits, plan: Plan) -> Decoded:

@@ -80,9 +80,10 @@ class JudgeRecord:
     """What the judge of an evaluation did, all its calls taken together."""
 
     model_asked: str
-    """Model in the config."""
+    """Model in the config; where more than one judge was asked all of them, joined by `+`."""
     model_answered: str | None
-    """Model that the endpoint says has answered."""
+    """Model that the endpoint says has answered; of a jury all, joined by `+`, of a verified
+    verdict the first judge's."""
     input_tokens: int
     """Of all calls."""
     output_tokens: int
@@ -216,7 +217,7 @@ class Outcome:
     def to_json(self) -> bytes:
         """Serialise for the scores topic; every field is present, unknown is null."""
         try:
-            return orjson.dumps(asdict(self), option=orjson.OPT_SORT_KEYS)
+            return orjson.dumps(self, option=orjson.OPT_SORT_KEYS)
         except orjson.JSONEncodeError:
             # A lone surrogate from a JSON escape in the span: valid in Python, not in UTF-8.
             return orjson.dumps(_encodable(asdict(self)), option=orjson.OPT_SORT_KEYS)

@@ -8,25 +8,35 @@ from evaluators.contract import Score, Skip
 from schemas.errors import JudgeFailure
 from schemas.reasons import Reason
 
+from .wall import EvaluatorFault, place_of
+
 _LABEL_CHARS = 100
 _ITEMS_BYTES = 16_384
 _MAX_SEVERITY = 5
 
 
-def fault_of(result: object) -> str | None:
-    """Why a plugin's answer cannot be written down, or None.
+def fault_of(result: object) -> str | None:  # noqa: PLR0911  one for each case
+    """Why what a plugin returned or raised cannot be written down, or None.
 
     What is not checked here would raise where the outcome is written, outside of the engine's wall.
     """
-    if isinstance(result, Score):
-        broken = (fault for holds, fault in _checks(result) if not holds)
-        fault = next(broken, None) or _items_fault(result)
-        return None if fault is None else f"what is no score: {fault}"
-    if isinstance(result, Skip | JudgeFailure) and not _is_a(result.detail, str):
-        return f"{type(result).__name__} whose detail is no text"
-    if isinstance(result, JudgeFailure) and not _is_a(result.reason, Reason):
-        return "JudgeFailure whose reason is none of ours"
-    return None
+    match result:
+        case Score():
+            broken = (fault for holds, fault in _checks(result) if not holds)
+            fault = next(broken, None) or _items_fault(result)
+            return None if fault is None else f"returned what is no score: {fault}"
+        case Skip() | JudgeFailure() if not _is_a(result.detail, str):
+            return f"returned {type(result).__name__} whose detail is no text"
+        case JudgeFailure() if not _is_a(result.reason, Reason):
+            return "returned JudgeFailure whose reason is none of ours"
+        case Skip() | JudgeFailure():
+            return None
+        case EvaluatorFault(detail=detail):
+            return detail
+        case BaseException():
+            return place_of(result)
+        case _:
+            return f"returned {type(result).__name__}, not Score or Skip"
 
 
 def _checks(score: Score) -> list[tuple[bool, str]]:

@@ -1,6 +1,7 @@
 """Wiring: the one place that builds a worker's objects from its config, and runs them."""
 
 import asyncio
+import atexit
 import contextlib
 import faulthandler
 import os
@@ -18,25 +19,29 @@ from structlog.typing import FilteringBoundLogger
 from evaluators.judge.client import Endpoints, JudgeClient
 from schemas.config import Config, JudgeConfig
 from schemas.errors import AssayError, ConfigError
-from schemas.events import Event, LoopBlocked
+from schemas.events import Event
 from schemas.outcome import Outcome
 
 from . import kafka_settings
-from .configured import Configured, build
+from .configured import Configured, build, judges_of
 from .health import Health, serve
 from .intake import Counted
 from .lane import Lane, build_lane, lanes_of
+from .malloc import give_back_large_buffers
 from .metrics import Metrics
 from .offsets import Partition
 from .publisher import Publisher
 from .sinks.outputs import open_outputs
 from .telemetry import Telemetry
+from .threads import Threads
+from .wall import watch_tasks
+from .watchdog import Watchdog
 
 _BROKER_WAIT_S = 30.0
 _TICK_S = 0.5
-_BLOCKED_S = 5.0
 _STOP_MARGIN_S = 15.0
 _LEAVE_S = 5.0
+_FREE_S = 30.0
 _ASK_S = 1.0
 _EXIT_FORCED = 130
 
@@ -85,11 +90,15 @@ def run_process(worker: "Worker") -> None:
     Raises:
         AssayError: As `Worker.run`.
     """
+    give_back_large_buffers()
     runner = asyncio.Runner()
     try:
         runner.run(worker.run())
     finally:
         faulthandler.dump_traceback_later(_LEAVE_S, exit=True)
+        # No thread is left when this is called: Python frees its memory, for seconds where others
+        # have the processor, and a worker that has stopped cleanly must not end with 1 for that.
+        atexit.register(faulthandler.dump_traceback_later, _FREE_S, exit=True)
     runner.close()  # not after an error: it might wait, and nobody would learn of the error
 
 
@@ -143,12 +152,15 @@ class Worker:
     async def _run(self) -> None:
         config = self._config
         registry = CollectorRegistry()
-        evaluators = build(config, self._open_judge)
+        evaluators = build(config, self._open_judge, self._emit)
         names = tuple(self._wanted_lanes or lanes_of(evaluators))
         self._metrics = Metrics(registry, config, lanes=names)
         self._telemetry = Telemetry(self._metrics, self._log)
+        self._watchdog = Watchdog(self._health, self._emit)
+        watch_tasks(self._loop)
+        self._loop.set_default_executor(Threads())
         for judge in self._judges:
-            asking = [name for name, one in evaluators.items() if one.judge is judge]
+            asking = [name for name, one in evaluators.items() if judge in judges_of([one])]
             self._metrics.judges.start(judge.label, asking)
         server = serve(config.metrics.host, config.metrics.port, registry, self._health)
         self.port = server.port
@@ -157,6 +169,8 @@ class Worker:
             if not self._is_stopping:
                 await self._run_lanes(names, evaluators)
         finally:
+            for evaluator in evaluators.values():
+                await evaluator.aclose()
             for judge in self._judges:
                 await judge.aclose()
             server.close()
@@ -171,6 +185,7 @@ class Worker:
         self._lanes = [self._lane(name, evaluators, publisher) for name in names]
         for lane in self._lanes:
             self._health.set_ready(f"lane {lane.name}", False, "has not joined its group yet")
+        self._watchdog.start()
         ticker = asyncio.create_task(self._tick())
         tasks = [asyncio.create_task(lane.run()) for lane in self._lanes]
         try:
@@ -179,6 +194,7 @@ class Worker:
             self.stop()  # where one has failed the others drain; cancelled, they would repeat work
             await asyncio.wait(tasks)
             ticker.cancel()
+            self._watchdog.close()
             # All that was acknowledged is committed. What is not belongs to records that the next
             # owner publishes: sent now, it would come twice.
             publisher.close(0)
@@ -214,6 +230,7 @@ class Worker:
 
     def _emit(self, event: Event) -> None:
         self._telemetry(event)
+        self._watchdog.note(event)
 
     def _observe(self, outcomes: Sequence[Outcome]) -> None:
         """Count outcomes that the scores topic has, and give them to the other outputs."""
@@ -280,7 +297,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._metrics.load_prices)
         while True:
-            self._health.beat("loop")
+            self._watchdog.beat()
             for lane in self._lanes:
                 self._metrics.pipeline.set_in_flight(
                     lane.name, lane.gate.items, lane.gate.size_bytes
@@ -294,6 +311,4 @@ class Worker:
                 )
             due = loop.time() + _TICK_S
             await asyncio.sleep(_TICK_S)
-            late_s = loop.time() - due
-            if late_s > _BLOCKED_S:
-                self._emit(LoopBlocked(late_s))
+            self._metrics.pipeline.loop_lag.set(loop.time() - due)

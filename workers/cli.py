@@ -73,7 +73,8 @@ def run(
         typer.Option(min=0, max=65535, metavar="PORT", help="In the place of metrics.port."),
     ] = None,
     lane: Annotated[
-        list[LaneName] | None, typer.Option(help="Run this lane only; may be given again.")
+        list[LaneName] | None,
+        typer.Option(metavar="LANE", help="Only code, judge or trace; may be given again."),
     ] = None,
 ) -> None:
     """Run one worker; start more of the same command to scale.

@@ -5,6 +5,7 @@ moves the new owner's offset.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -16,15 +17,22 @@ from .offsets import Commit, Offsets, Partition
 _LAST_S = 5.0
 """How long a partition's last commit is tried; the next owner repeats what it does not hold."""
 _AGAIN_S = 0.2
+_LATE_S = 1.0
+"""How long the broker may owe an acknowledgement before nothing new begins."""
+_FORGOTTEN_S = 5.0
+"""After which a commit without an answer is sent again: one that gets none must not stop us."""
 _NOT_OURS = frozenset(
     {
-        KafkaError.ILLEGAL_GENERATION,
         KafkaError.UNKNOWN_MEMBER_ID,
         KafkaError.FENCED_INSTANCE_ID,
         KafkaError._FATAL,  # noqa: SLF001  the client's own codes begin so
     }
 )
-"""The group has given our partitions to others, or the client is broken: asking again is vain."""
+"""The group has given our partitions to others, or the client is broken: asking again is vain.
+
+Not so `ILLEGAL_GENERATION`: under the classic protocol a commit that crosses a rebalance meets it,
+also where the partition stays. Unrepeated, an idle partition would never be committed again.
+"""
 
 
 class Commits:
@@ -34,23 +42,51 @@ class Commits:
         lane: The lane's name, for events.
         offsets: What is to be committed.
         emit: Told of every refusal.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, lane: str, offsets: Offsets, emit: Emit) -> None:
+    def __init__(
+        self, lane: str, offsets: Offsets, emit: Emit, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._lane = lane
         self._offsets = offsets
         self._emit = emit
-        self._unanswered = 0
+        self._clock = clock
+        self._unanswered: deque[float] = deque()
+        """When each commit was sent that has no answer yet; they are answered in order."""
+        self._covered_at = clock()
 
     def send(self, consumer: Consumer) -> None:
         """Commit what has changed, without waiting; `answered` hears what became of it."""
+        now = self._clock()
+        if not self._unanswered and not self._offsets.has_changed():
+            self._covered_at = now
+        if self._unanswered and now - self._unanswered[0] > _FORGOTTEN_S:
+            self._unanswered.clear()
+            for partition in self._offsets.assigned():
+                self._offsets.refused(partition)
         self._send(consumer, self._offsets.commits())
 
     def answered(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
         """Take the broker's answer to an asynchronous commit; for the client's `on_commit`."""
-        self._unanswered -= 1
-        for item in partitions:
-            self._note(error or item.error, [(item.topic, item.partition)])
+        sent_at = self._unanswered.popleft() if self._unanswered else None  # None: it was given up
+        results = [self._note(error or p.error, [(p.topic, p.partition)]) for p in partitions]
+        if sent_at is not None and error is None and all(results):
+            self._covered_at = sent_at
+
+    def are_late(self) -> bool:
+        """Whether what is done has not been covered by an acknowledged commit for too long.
+
+        Then nothing new may begin, or a crash would repeat more than was in flight: a group's
+        coordinator may be away while its partitions can be read and written, and a worker that
+        stood still past its session goes on with what others have done meanwhile. Asked by the
+        event loop as well.
+        """
+        return self._clock() - self._covered_at > _LATE_S
+
+    def trust(self) -> None:
+        """Take what was sent for acknowledged: inside a callback no answer can be heard."""
+        self._covered_at = self._clock()
 
     def send_now(self, consumer: Consumer, partitions: Iterable[Partition]) -> None:
         """Commit these partitions before anything else happens; for callbacks of the client.
@@ -90,7 +126,7 @@ class Commits:
         except KafkaException as error:
             self._note(error.args[0], [commit.partition for commit in commits])
         else:
-            self._unanswered += 1
+            self._unanswered.append(self._clock())
 
     def _taken(self, consumer: Consumer, commits: Sequence[Commit]) -> bool:
         """Commit and wait; whether the broker took it, or never will."""

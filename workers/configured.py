@@ -1,6 +1,7 @@
 """The evaluators that a config names, built: each with its judge and its identity."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -13,13 +14,24 @@ from evaluators.judge.client import JudgeClient
 from evaluators.registry import load
 from schemas.config import Config, EvaluatorConfig, JudgeConfig
 from schemas.errors import ConfigError
+from schemas.events import Emit, Event
 from schemas.outcome import EvaluatorKind, EvaluatorRef
+
+from .isolation.evaluator import IsolatedEvaluator
 
 CODE = "code"
 JUDGE = "judge"
 TRACE = "trace"
 LANES = (CODE, JUDGE, TRACE)
 """What can hold up an evaluator differs: nothing, a judge's endpoint, the time a trace takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One judge that an evaluator may ask, and its config."""
+
+    judge: JudgeClient
+    config: JudgeConfig
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,7 @@ class Configured:
         evaluator: The object that evaluates.
         judge: The judge that it may ask, or None.
         judge_config: That judge's config.
+        others: The judge that verifies, or the rest of the jury.
     """
 
     name: str
@@ -39,6 +52,14 @@ class Configured:
     evaluator: Evaluator
     judge: JudgeClient | None
     judge_config: JudgeConfig | None
+    others: tuple[Seat, ...] = ()
+
+    @property
+    def seats(self) -> tuple[Seat, ...]:
+        """All judges that it may ask, the first one first."""
+        if self.judge is None or self.judge_config is None:
+            return ()
+        return (Seat(self.judge, self.judge_config), *self.others)
 
     @property
     def lane(self) -> str:
@@ -46,6 +67,16 @@ class Configured:
         if self.evaluator.scope is Scope.TRACE:
             return TRACE
         return CODE if self.judge is None else JUDGE
+
+    @property
+    def deadline_s(self) -> float:
+        """Seconds that its own code may take, as far as the engine has to see to it."""
+        return math.inf if self.config.isolate else self.evaluator.deadline_s
+
+    async def aclose(self) -> None:
+        """End its processes, where it has any."""
+        if isinstance(self.evaluator, IsolatedEvaluator):
+            await self.evaluator.aclose()
 
     @cached_property
     def kind(self) -> EvaluatorKind:
@@ -72,17 +103,31 @@ class Configured:
             "judge": None if self.judge_config is None else self.judge_config.model,
             "policy": content if self.judge is not None else None,
         }
+        if self.others:
+            asked_besides = "verify" if self.config.jury is None else "jury"
+            decides[asked_besides] = [seat.config.model for seat in self.others]
         text = orjson.dumps(decides, option=orjson.OPT_SORT_KEYS, default=str)
         fingerprint = blake2b(text, digest_size=8).hexdigest()
         return EvaluatorRef(self.name, self.evaluator.version, self.kind, fingerprint)
+
+
+def judges_of(evaluators: Iterable[Configured]) -> set[JudgeClient]:
+    """All judges that these evaluators may ask."""
+    return {seat.judge for evaluator in evaluators for seat in evaluator.seats}
 
 
 OpenJudge = Callable[[str, JudgeConfig], JudgeClient]
 """Makes the client of a configured judge, by the judge's name."""
 
 
-def build(config: Config, open_judge: OpenJudge) -> dict[str, Configured]:
+def _ignored(_: Event) -> None:
+    """Whoever looks at evaluators, and runs none, has no use for events."""
+
+
+def build(config: Config, open_judge: OpenJudge, emit: Emit = _ignored) -> dict[str, Configured]:
     """Build every evaluator that a route names; two that name one judge share its client.
+
+    Whoever evaluates with them has to `aclose` each.
 
     Raises:
         ConfigError: A judge is missing or may not be used.
@@ -94,7 +139,7 @@ def build(config: Config, open_judge: OpenJudge) -> dict[str, Configured]:
         for place, name in enumerate(route.evaluators):
             if name not in built:
                 key = f"routes[{index}].evaluators[{place}]"
-                built[name] = _one(config, name, key, clients, open_judge)
+                built[name] = _one(config, name, key, clients, open_judge, emit=emit)
             if built[name].judge is not None and route.content == "none":
                 raise ConfigError(
                     f'route "{route.name}": content is none, but evaluator "{name}" asks a judge; '
@@ -105,36 +150,67 @@ def build(config: Config, open_judge: OpenJudge) -> dict[str, Configured]:
 
 
 def _one(
-    config: Config, name: str, key: str, clients: dict[str, JudgeClient], open_judge: OpenJudge
+    config: Config,
+    name: str,
+    key: str,
+    clients: dict[str, JudgeClient],
+    open_judge: OpenJudge,
+    *,
+    emit: Emit,
 ) -> Configured:
     settings = config.evaluators.get(name, EvaluatorConfig())
-    evaluator = load(
-        Settings(
-            name=name,
-            options=settings.options,
-            folder=settings.folder,
-            threshold=settings.threshold,
-            has_judge=settings.judge is not None,
-            rubric=settings.rubric_text,
-            rubric_path=settings.rubric,
-        )
-    )
+    evaluator = _loaded(name, settings, emit)
+    seats = []
+    for judge in _judges(name, settings, evaluator.judge_use):
+        if judge not in config.judges:
+            raise ConfigError(
+                f'evaluator "{name}": it needs the judge "{judge}", which is not under judges; '
+                "configure it there (model, base_url, api_key)",
+                key=key,
+            )
+        if judge not in clients:
+            clients[judge] = open_judge(judge, config.judges[judge])
+        seats.append(Seat(clients[judge], config.judges[judge]))
+    if not seats:
+        return Configured(name, settings, evaluator, None, None)
+    first, *others = seats
+    return Configured(name, settings, evaluator, first.judge, first.config, tuple(others))
+
+
+def _judges(name: str, settings: EvaluatorConfig, use: JudgeUse) -> tuple[str, ...]:
+    """Names of the judges that an evaluator may ask, the first one first."""
+    if use is JudgeUse.NEVER:
+        for key in ("judge", "verify", "jury"):
+            if getattr(settings, key) is not None:
+                raise ConfigError(
+                    f'evaluator "{name}": it asks no judge; take "{key}" away',
+                    key=f"evaluators.{name}.{key}",
+                )
+        return ()
+    if settings.jury is not None:
+        return settings.jury
     judge = settings.judge
-    if evaluator.judge_use is JudgeUse.NEVER and judge is not None:
-        raise ConfigError(
-            f'evaluator "{name}": it asks no judge; take "judge" away',
-            key=f"evaluators.{name}.judge",
-        )
-    if evaluator.judge_use is JudgeUse.REQUIRED and judge is None:
+    if judge is None and use is JudgeUse.REQUIRED:
         judge = "default"
     if judge is None:
-        return Configured(name, settings, evaluator, None, None)
-    if judge not in config.judges:
-        raise ConfigError(
-            f'evaluator "{name}": it needs the judge "{judge}", which is not under judges; '
-            "configure it there (model, base_url, api_key)",
-            key=key,
-        )
-    if judge not in clients:
-        clients[judge] = open_judge(judge, config.judges[judge])
-    return Configured(name, settings, evaluator, clients[judge], config.judges[judge])
+        if settings.verify is not None:
+            raise ConfigError(
+                f'evaluator "{name}": it asks no judge that "{settings.verify}" could verify; '
+                'set "judge" too',
+                key=f"evaluators.{name}.verify",
+            )
+        return ()
+    return (judge,) if settings.verify is None else (judge, settings.verify)
+
+
+def _loaded(name: str, config: EvaluatorConfig, emit: Emit) -> Evaluator:
+    settings = Settings(
+        name=name,
+        options=config.options,
+        folder=config.folder,
+        threshold=config.threshold,
+        has_judge=config.judge is not None or config.jury is not None,
+        rubric=config.rubric_text,
+        rubric_path=config.rubric,
+    )
+    return IsolatedEvaluator(settings, config.process, emit) if config.isolate else load(settings)

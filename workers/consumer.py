@@ -15,9 +15,11 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from schemas.errors import WorkerStopped
+from schemas.errors import Undecodable, WorkerStopped
 from schemas.events import Emit, IntakePaused, PartitionsAssigned, PartitionsRevoked
 from schemas.events import KafkaError as KafkaProblem
+from schemas.otlp import too_large
+from schemas.reasons import DeadLetterReason
 
 from .commits import Commits
 from .membership import Membership, OpenConsumer
@@ -46,8 +48,8 @@ class Record:
     value: bytes | None
     timestamp_s: float
     claim: Claim
-    problem: str | None = None
-    """The client could not read the record (a compression bomb, say); `value` is None then."""
+    problem: Undecodable | None = None
+    """Why there is no value: the client could not read the record, or it is too large."""
 
     @property
     def size_bytes(self) -> int:
@@ -72,6 +74,7 @@ class LaneConsumer:
         topics: The span topics.
         drain_limit_s: The longest that `drain` may take; then the partitions leave all the same.
         buffer_bytes: Most bytes that may wait between the thread and the pipeline.
+        message_bytes: The largest value that is handed on; a larger one is a dead letter.
         observe: Gets (watermark, high watermark) of each partition, once a second.
         beat: Called at every poll: the thread lives.
         joined: Called when the group has taken the lane in: it reads what it gets, or stands by.
@@ -88,6 +91,7 @@ class LaneConsumer:
         drain: Drain,
         drain_limit_s: float,
         buffer_bytes: int,
+        message_bytes: int,
         emit: Emit,
         observe: Callable[[Mapping[Partition, tuple[int, int]]], None],
         beat: Callable[[], None],
@@ -101,6 +105,7 @@ class LaneConsumer:
         self._drain = drain
         self._drain_limit_s = drain_limit_s
         self._buffer_bytes = buffer_bytes
+        self._message_bytes = message_bytes
         self._emit = emit
         self._observe = observe
         self._beat = beat
@@ -117,6 +122,7 @@ class LaneConsumer:
         self._is_full = False
         self._paused: set[Partition] = set()
         self._commits = Commits(lane, offsets, emit)
+        self._covered = asyncio.Event()
 
     def stop(self) -> None:
         """Ask the thread to drain, commit and leave the group; `run` returns when it has."""
@@ -144,6 +150,7 @@ class LaneConsumer:
             self._stopping.set()
             self._ended = True
             self._arrived.set()
+            self._covered.set()
 
     async def __aiter__(self) -> AsyncIterator[Record]:
         """Records in the order of their partition, until the consumer has stopped."""
@@ -161,6 +168,16 @@ class LaneConsumer:
                 return
             self._arrived.clear()
             await self._arrived.wait()
+
+    async def covered(self) -> None:
+        """Return when commits are acknowledged in time, so that new work may begin."""
+        if not self._commits.are_late():
+            return
+        self._emit(IntakePaused(self._lane, True, "the broker acknowledges no commit"))
+        while self._commits.are_late() and not self._ended:
+            self._covered.clear()
+            await self._covered.wait()
+        self._emit(IntakePaused(self._lane, False, ""))
 
     # --- everything below runs in the poll thread ---
 
@@ -201,6 +218,8 @@ class LaneConsumer:
             if now - committed_at >= _COMMIT_EVERY_S:
                 self._commits.send(self._consumer)
                 committed_at = now
+                if not (self._commits.are_late() or self._covered.is_set()):
+                    self._loop.call_soon_threadsafe(self._covered.set)
             if now - observed_at >= _OBSERVE_EVERY_S:
                 self._look_at_lag()
                 observed_at = now
@@ -251,25 +270,28 @@ class LaneConsumer:
             self._consumer.seek(TopicPartition(topic, partition, offset + 1))
         if claim is None:
             return None
-        value = None if problem else message.value()
+        value = None if problem else _bytes(message.value())
+        if value is not None and len(value) > self._message_bytes:
+            # Dropped here: a bomb that was unpacked must not wait for the loop.
+            problem, value = too_large(len(value), self._message_bytes), None
         return Record(
             topic,
             partition,
             offset,
             _bytes(message.key()),
-            _bytes(value),
+            value,
             timestamp_s,
             claim,
             problem,
         )
 
-    def _problem(self, message: Message) -> str | None:
-        """Sort an error event: poison (its text), nothing to do (None), or raise."""
+    def _problem(self, message: Message) -> Undecodable | None:
+        """Sort an error event: poison, nothing to do (None), or raise."""
         error = message.error()
         if error is None:
             return None
         if error.code() in POISON:
-            return error.str()
+            return Undecodable(DeadLetterReason.BAD_COMPRESSION, error.str())
         where = f"{message.topic()}[{message.partition()}]"
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             raise WorkerStopped(
@@ -361,6 +383,7 @@ class LaneConsumer:
         while not future.done() and time.monotonic() < until:
             self._beat()
             self._commits.send(self._consumer)
+            self._commits.trust()
             wait([future], _COMMIT_EVERY_S)
         if future.done():
             return future.result()

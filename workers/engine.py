@@ -1,27 +1,26 @@
-"""The wall around evaluators: every job becomes exactly one outcome, whatever the evaluator does.
+"""Every job becomes exactly one outcome, whatever its evaluator does.
 
-An evaluator that raises, hangs, returns nonsense or swallows its cancellation harms only its own
-outcome. This is the one place in Assay that catches every exception.
+An evaluator that raises, hangs, returns nonsense, swallows its cancellation or leaves tasks behind
+harms only its own outcome: its code runs behind the wall (`wall.py`), or in a process of its own.
 """
 
 import asyncio
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import PurePath
+from functools import partial
 from typing import Any
 
 import orjson
 
-from evaluators.contract import Judge, Need, Question, Score, Skip, Subject, Verdict
+from evaluators.contract import Judge, Need, Score, Skip, Subject
 from evaluators.judge.bound import BoundJudge
 from evaluators.judge.evaluation import CallRecord, Deadline
 from evaluators.redact import redact
 from evaluators.references import reference_of
 from schemas.errors import JudgeFailure
-from schemas.events import Emit, EvaluationAbandoned, EvaluatorRaised
+from schemas.events import Emit, EvaluationAbandoned, EvaluatorRaised, TaskLeft, TaskLeftEnded
 from schemas.outcome import (
     Flags,
     Origin,
@@ -36,8 +35,12 @@ from schemas.reasons import Reason, Status
 from schemas.span import Span
 
 from .answers import fault_of
-from .configured import Configured
+from .configured import Configured, Seat
+from .panel import Bind, Calls
+from .panel import evaluate as evaluate_with
 from .router import Selected
+from .stopwatch import Stopwatch, TimedJudge
+from .wall import Evaluation, guarded
 from .whole_trace import Whole
 
 _CANCEL_GRACE_S = 1.0
@@ -94,50 +97,6 @@ class Meter:
         return all(deadline.is_paused and not record.sent for deadline, record in self.evaluations)
 
 
-class _Stopwatch:
-    """An evaluator's own time: stands still while its judge is asked."""
-
-    def __init__(self, limit_s: float) -> None:
-        self._left_s = limit_s
-        self._since = time.monotonic()
-        self._asking = 0
-        self.answered = asyncio.Event()
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds left, None while a judge is asked."""
-        if self._asking:
-            return None
-        return self._left_s - (time.monotonic() - self._since)
-
-    def pause(self) -> None:
-        if not self._asking:
-            self._left_s -= time.monotonic() - self._since
-        self._asking += 1
-        self.answered.clear()
-
-    def go_on(self) -> None:
-        self._asking -= 1
-        if not self._asking:
-            self._since = time.monotonic()
-            self.answered.set()
-
-
-@dataclass(frozen=True, slots=True)
-class _TimedJudge:
-    """A judge whose time does not count as the evaluator's own."""
-
-    judge: Judge
-    watch: _Stopwatch
-
-    async def ask(self, question: Question) -> Verdict:
-        self.watch.pause()
-        try:
-            return await self.judge.ask(question)
-        finally:
-            self.watch.go_on()
-
-
 class Engine:
     """Turns jobs into outcomes.
 
@@ -176,9 +135,9 @@ class Engine:
             return self._write(job, conclusion, None, None)
         async with self._room:
             began = time.monotonic()
-            record = CallRecord()
-            conclusion = await self._evaluate(job, record, meter)
-            return self._write(job, conclusion, record, time.monotonic() - began)
+            calls = Calls()
+            conclusion = await self._evaluate(job, calls, meter)
+            return self._write(job, conclusion, calls, time.monotonic() - began)
 
     def _before(self, job: Job) -> _Conclusion | None:
         """What can be said without asking the evaluator."""
@@ -193,46 +152,61 @@ class Engine:
             return _Conclusion(reason=Reason.EXPIRED, detail=f"{age_s:.0f} s old, limit {limit:g}")
         return _missing(job)
 
-    async def _evaluate(self, job: Job, record: CallRecord, meter: Meter) -> _Conclusion:
-        evaluator = job.evaluator.evaluator
-        watch = _Stopwatch(evaluator.deadline_s)
+    async def _evaluate(self, job: Job, calls: Calls, meter: Meter) -> _Conclusion:
+        name, limit_s = job.evaluator.name, job.evaluator.deadline_s
+        watch = Stopwatch(limit_s)
         subject = Subject(
             span=job.span,
             context=job.context,
             reference=_reference(job),
-            judge=self._judge(job, record, watch, meter),
             spans=(job.span,) if job.whole is None else job.whole.spans,
         )
-        task = asyncio.create_task(_guarded(job.evaluator, subject))
+        evaluation = Evaluation(name)
+        bind = self._bind(job, calls, watch, meter)
+        call = partial(evaluate_with, job.evaluator, subject, bind, calls)
+        task = asyncio.create_task(guarded(evaluation, call))
         try:
-            ended = await _until_done(task, watch)
+            ended = await watch.until_done(task)
         finally:
             if not task.done():  # past its deadline, or we are cancelled: nothing is left running
                 task.cancel()
                 await asyncio.wait({task}, timeout=_CANCEL_GRACE_S)
                 if not task.done():
-                    self._emit(EvaluationAbandoned(job.evaluator.name))
+                    self._emit(EvaluationAbandoned(name))
+                    self._leave_behind(name, task)
+            for left in tuple(evaluation.tasks):
+                self._leave_behind(name, left)
         if not ended:
-            self._emit(EvaluatorRaised(job.evaluator.name, "hung past its deadline"))
-            detail = f"no result after {evaluator.deadline_s:g} s of its own time"
+            self._emit(EvaluatorRaised(name, "hung past its deadline"))
+            detail = f"no result after {limit_s:g} s of its own time"
             return _Conclusion(reason=Reason.EVALUATOR_ERROR, detail=detail)
         if task.cancelled():
             return self._raised(job, "CancelledError")
         return self._judged(job, task.result())
 
-    def _judge(self, job: Job, record: CallRecord, watch: _Stopwatch, meter: Meter) -> Judge | None:
-        judge, config = job.evaluator.judge, job.evaluator.judge_config
-        if judge is None or config is None:
-            return None
-        policy: Callable[[str], str] = str if job.selected.content == "full" else redact
-        deadline = Deadline(config.deadline_s)
-        meter.evaluations.append((deadline, record))
-        return _TimedJudge(BoundJudge(judge, deadline, record, policy), watch)
+    def _leave_behind(self, name: str, task: asyncio.Task[Any]) -> None:
+        """Count a task that still runs; it is fenced: nobody looks at what it comes to.
 
-    def _judged(self, job: Job, result: object) -> _Conclusion:  # noqa: PLR0911  one for each case
+        It is not cancelled where it is not the evaluation itself: an evaluator may keep a client
+        whose tasks serve the next evaluation too.
+        """
+        self._emit(TaskLeft(name))
+        task.add_done_callback(lambda _: self._emit(TaskLeftEnded(name)))
+
+    def _bind(self, job: Job, calls: Calls, watch: Stopwatch, meter: Meter) -> Bind:
+        policy: Callable[[str], str] = str if job.selected.content == "full" else redact
+
+        def bind(seat: Seat) -> Judge:
+            deadline, record = Deadline(seat.config.deadline_s), calls.record_of(seat)
+            meter.evaluations.append((deadline, record))
+            return TimedJudge(BoundJudge(seat.judge, deadline, record, policy), watch)
+
+        return bind
+
+    def _judged(self, job: Job, result: object) -> _Conclusion:
         fault = fault_of(result)
         if fault is not None:
-            return self._raised(job, f"returned {fault}")
+            return self._raised(job, fault)
         match result:
             case Score():
                 return _Conclusion(score=result)
@@ -244,24 +218,18 @@ class Engine:
                 return _Conclusion(reason=Reason.MISSING_INPUT, detail=redact(detail))
             case JudgeFailure(reason=reason, detail=detail):
                 return _Conclusion(reason=reason, detail=redact(detail))
-            case BaseException():
-                return self._raised(job, _where(result))
             case _:
-                return self._raised(job, f"returned {type(result).__name__}, not Score or Skip")
+                raise AssertionError(f"{type(result).__name__} passed as an answer")
 
     def _raised(self, job: Job, error: str) -> _Conclusion:
         self._emit(EvaluatorRaised(job.evaluator.name, error))
         return _Conclusion(reason=Reason.EVALUATOR_ERROR, detail=error)
 
     def _write(
-        self, job: Job, conclusion: _Conclusion, record: CallRecord | None, seconds: float | None
+        self, job: Job, conclusion: _Conclusion, calls: Calls | None, seconds: float | None
     ) -> Outcome:
         span, score = job.span, conclusion.score
         ref = job.evaluator.ref(job.selected.content)
-        config = job.evaluator.judge_config
-        asked = None
-        if config is not None and record is not None and record.attempts:
-            asked = record.to_record(config.model)
         return Outcome(
             evaluation_id=job.evaluation_id,
             outcome=Status.SCORED if conclusion.reason is None else conclusion.reason.status,
@@ -273,14 +241,15 @@ class Engine:
             score=None
             if score is None
             else _score_record(score, job.evaluator.evaluator.threshold),
-            judge=asked,
+            judge=None if calls is None else calls.to_record(),
             sampling=Sampling(job.selected.routes, job.selected.probability),
             subject=self._subject(span),
             sources=(job.source,) if job.whole is None else job.whole.sources,
             origin=self._origin,
             flags=Flags(
                 truncated=span.truncated or (score is not None and score.truncated),
-                injection_suspected=score is not None and score.injection_suspected,
+                injection_suspected=(score is not None and score.injection_suspected)
+                or (calls is not None and calls.injection_suspected),
                 degraded=score is not None and score.degraded,
             ),
             evaluated_at=datetime.fromtimestamp(self._now(), UTC).isoformat(
@@ -327,35 +296,6 @@ def first_text(
             if where.get(key) is not None:
                 return str(where[key])
     return None
-
-
-async def _guarded(configured: Configured, subject: Subject) -> object:
-    """Run the evaluator; what it raises comes back as a value, its cancellation passes."""
-    try:
-        return await configured.evaluator.evaluate(subject)
-    except asyncio.CancelledError:
-        raise
-    except Exception as error:  # noqa: BLE001  the wall
-        return error
-    except BaseException as error:  # noqa: BLE001  SystemExit of a plugin must not end the worker
-        return error
-
-
-async def _until_done(task: asyncio.Task[object], watch: _Stopwatch) -> bool:
-    """Wait for the evaluator within its own time; True when it ended."""
-    while not task.done():
-        left_s = watch.left_s
-        if left_s is None:
-            answered = asyncio.ensure_future(watch.answered.wait())
-            try:
-                await asyncio.wait({task, answered}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                answered.cancel()
-            continue
-        if left_s <= 0:
-            return False
-        await asyncio.wait({task}, timeout=left_s)
-    return True
 
 
 def _missing(job: Job) -> _Conclusion | None:
@@ -406,10 +346,3 @@ def _score_record(score: Score, threshold: float) -> ScoreRecord:
         severity=score.severity,
         critical=score.critical,
     )
-
-
-def _where(error: BaseException) -> str:
-    """Exception type and the place that raised it; its message may hold judged text."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"

@@ -9,7 +9,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evaluators.contract import Question, Verdict
 from evaluators.judge.client import JudgeClient
@@ -26,7 +26,7 @@ from schemas.outcome import Source
 from schemas.reasons import Reason
 from schemas.span import Span, SpanKind
 
-from .configured import JUDGE, TRACE, Configured
+from .configured import JUDGE, TRACE, Configured, Seat
 from .duplicates import RecentCalls, RecentSpans
 from .engine import Engine, Job, Meter
 from .intake import plan_jobs, read_spans
@@ -69,7 +69,7 @@ class JudgeCost:
     """What one evaluator asks of its judge.
 
     Attributes:
-        model: The model that is asked.
+        model: The model that is asked; with others that are asked the same, joined by `+`.
         share: Share of its evaluations that ask the judge; the others end before.
         prompt_bytes: Mean size of a prompt.
         usd: Price of a call of that size, by the assumptions above; None: the model has no price.
@@ -237,13 +237,13 @@ class Tally:
         for job in (job for each in self._traces.values() for job in each.jobs(self._evaluators)):
             to_meter.setdefault(job.evaluator.name, []).append(job)
         for name, jobs in to_meter.items():
-            judge, config = jobs[0].evaluator.judge, jobs[0].evaluator.judge_config
-            if not isinstance(judge, PromptMeter) or config is None:
+            judge = jobs[0].evaluator.judge
+            if not isinstance(judge, PromptMeter):
                 continue
             judge.sizes.clear()
             for job in jobs:
                 await engine.outcomes([job], Meter())
-            costs[name] = _cost(judge, config, len(jobs))
+            costs[name] = _all_costs(jobs[0].evaluator, judge, len(jobs))
         return costs
 
     def _note(self, event: Event) -> None:
@@ -276,12 +276,32 @@ class PromptMeter(JudgeClient):
         raise JudgeFailure(Reason.JUDGE_UNAVAILABLE, "the prompt was measured, not sent")
 
 
-def _cost(judge: PromptMeter, config: JudgeConfig, evaluations: int) -> JudgeCost:
-    sizes = judge.sizes
+def _all_costs(evaluator: Configured, judge: PromptMeter, evaluations: int) -> JudgeCost:
+    """What all judges cost that are asked the same; one that verifies at most each time."""
+    first, *others = evaluator.seats
+    cost = _cost(judge.sizes, first, evaluations)
+    for seat in others:
+        other = _cost(judge.sizes, seat, evaluations)
+        always = evaluator.config.jury is not None
+        cost = replace(
+            cost,
+            model=f"{cost.model}+{seat.config.model}",
+            usd=_sum(cost.usd, other.usd) if always else cost.usd,
+            most_usd=_sum(cost.most_usd, other.most_usd),
+        )
+    return cost
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
+
+
+def _cost(sizes: Sequence[int], seat: Seat, evaluations: int) -> JudgeCost:
     mean = sum(sizes) / len(sizes) if sizes else 0.0
-    usd = judge.price.cost_usd(round(mean / BYTES_PER_TOKEN), OUTPUT_TOKENS)
-    most = judge.price.cost_usd(round(mean), config.max_output_tokens)
-    return JudgeCost(config.model, len(sizes) / evaluations, mean, usd, most)
+    price = seat.judge.price
+    usd = price.cost_usd(round(mean / BYTES_PER_TOKEN), OUTPUT_TOKENS)
+    most = price.cost_usd(round(mean), seat.config.max_output_tokens)
+    return JudgeCost(seat.config.model, len(sizes) / evaluations, mean, usd, most)
 
 
 def _byar(count: float, z: float) -> float:

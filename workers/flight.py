@@ -56,6 +56,11 @@ class Work:
     meter: Meter = field(default_factory=Meter)
     is_publishing: bool = False
     """Its outcomes are on their way to the broker: from here it is not cancelled any more."""
+    size_bytes: int = field(init=False)
+    """Size of the record's value, which is not kept; its spans are."""
+
+    def __post_init__(self) -> None:
+        self.size_bytes = self.record.size_bytes
 
     @property
     def partition(self) -> Partition:
@@ -71,11 +76,6 @@ class Work:
     def is_free(self) -> bool:
         """Whether cutting it costs nothing: it only waits for its judges' turn."""
         return self.meter.is_idle and all(job.evaluator.judge is not None for job in self.jobs)
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes that it keeps in memory while in flight."""
-        return self.record.size_bytes
 
 
 class Flight:

@@ -40,6 +40,8 @@ class Health:
         self._max_silence_s = max_silence_s
         self._lock = threading.Lock()
         self._beats: dict[str, float] = {}
+        self._notes: dict[str, str] = {}
+        self._faults: dict[str, str] = {}
         self._checks: dict[str, str | None] = {}
         self._is_draining = False
 
@@ -52,6 +54,20 @@ class Health:
         """A thread ended as it should, and beats no more."""
         with self._lock:
             self._beats.pop(name, None)
+            self._notes.pop(name, None)
+
+    def note(self, name: str, why: str) -> None:
+        """Say why a heartbeat may be late, for whoever reads that it is; empty: not known."""
+        with self._lock:
+            self._notes[name] = f", {why}" if why else ""
+
+    def set_alive(self, check: str, ok: bool, why: str = "") -> None:
+        """Set one further condition of liveness; `why` says what only a restart repairs."""
+        with self._lock:
+            if ok:
+                self._faults.pop(check, None)
+            else:
+                self._faults[check] = why or "failed"
 
     def set_ready(self, check: str, ok: bool, why: str = "") -> None:
         """Set one condition of readiness; `why` says what is missing."""
@@ -64,15 +80,16 @@ class Health:
             self._is_draining = True
 
     def liveness(self) -> dict[str, str]:
-        """What fails, by heartbeat; empty where the worker is alive."""
+        """What fails, by heartbeat or condition; empty where the worker is alive."""
         with self._lock:
             now = self._clock()
             silences = {name: now - at for name, at in self._beats.items()}
-        return {
-            name: f"no heartbeat for {silence:.0f} s"
-            for name, silence in silences.items()
-            if silence > self._max_silence_s
-        }
+            silent = {
+                name: f"no heartbeat for {silence:.0f} s{self._notes.get(name, '')}"
+                for name, silence in silences.items()
+                if silence > self._max_silence_s
+            }
+            return {**self._faults, **silent}
 
     def readiness(self) -> dict[str, str]:
         """What fails, by check; empty where the worker is ready."""

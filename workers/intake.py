@@ -17,6 +17,7 @@ from schemas.outcome import Source
 from schemas.own import SCOPE, is_own
 from schemas.reasons import DeadLetterReason
 from schemas.span import RawSpan, Span, SpanKind, Usage
+from schemas.texts import within_limit
 
 from .configured import TRACE, Configured
 from .consumer import Record
@@ -116,6 +117,13 @@ class Intake:
             WorkerStopped: Too much has been unreadable.
         """
         work = Work(record)
+        try:
+            self._read(record, work)
+        finally:
+            record.value = None  # what is needed of it is in the spans and the dead letters
+        return work
+
+    def _read(self, record: Record, work: Work) -> None:
         where = f"{record.topic}[{record.partition}]@{record.offset}"
         try:
             decoded = decode_record(record, self._encoding, self._limits, self._plan)
@@ -123,7 +131,7 @@ class Intake:
             self._count(Counted(self._lane))
             self._limit.count(readable=False, what=f"{where}: {error}")
             work.letters.append(_letter(record, record.value, error.reason, error.detail))
-            return work
+            return
         self._limit.count(readable=True, what=where)
         work.letters.extend(
             _letter(record, bad.data, bad.reason, bad.detail, is_span=True) for bad in decoded.bad
@@ -141,7 +149,6 @@ class Intake:
             )
         )
         self._count(self._counted(decoded, spans, work.jobs))
-        return work
 
     def _is_new(self, span: Span, source: Source) -> bool:
         """Whether this span was not delivered before, in another record."""
@@ -195,13 +202,13 @@ def decode_record(record: Record, encoding: Encoding, limits: Limits, plan: Plan
         Undecodable: They, or the compression around them, cannot be read.
     """
     if record.problem is not None:
-        raise Undecodable(DeadLetterReason.BAD_COMPRESSION, record.problem)
+        raise record.problem
     return decode(record.value or b"", encoding, limits, plan)
 
 
 def read_spans(decoded: Decoded) -> list[Span]:
     """Normalise what was kept; our own spans (scores, and a judge's calls) are left out."""
-    spans = [conventions.normalise(raw) for raw in decoded.spans]
+    spans = [within_limit(conventions.normalise(raw)) for raw in decoded.spans]
     return mark_duplicates([span for span in spans if not is_own(span)])
 
 

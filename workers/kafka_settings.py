@@ -14,6 +14,10 @@ Heartbeats come from librdkafka's own thread, so a busy worker keeps its session
 BEST_EFFORT_S = 5.0
 """After this a message of the best-effort producer is given up."""
 
+FETCH_BYTES = 65_536
+"""Packed bytes that the broker sends at a time: as one round trip takes, so the worst case is one
+bomb in memory, and a rate of some 60 MB/s at 1 ms (`tests/acceptance/test_memory.py`)."""
+
 _CLASSIC_ONLY = ("session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type")
 
 
@@ -29,14 +33,15 @@ def common(kafka: KafkaConfig) -> dict[str, Any]:
     }
 
 
-def consumer(
-    kafka: KafkaConfig, group_id: str, *, message_bytes: int, protocol: str
-) -> dict[str, Any]:
+def consumer(kafka: KafkaConfig, group_id: str, *, protocol: str) -> dict[str, Any]:
     """A lane's consumer. Offsets are committed by hand, and out of range is an error."""
     settings: dict[str, Any] = {
         # Prefetch is memory that no bound of ours sees: keep it small.
-        "queued.max.messages.kbytes": 16_384,
-        "fetch.message.max.bytes": max(1_048_576, message_bytes),
+        "queued.max.messages.kbytes": 4_096,
+        # A response is unpacked whole, and these count packed bytes: 64 KiB of gzip may become
+        # 64 MiB, as 64 KiB of lz4 may become 16. A batch that is larger comes all the same, alone.
+        "fetch.message.max.bytes": FETCH_BYTES,
+        "fetch.max.bytes": FETCH_BYTES,
         "receive.message.max.bytes": 100_000_000,
         **common(kafka),
         "group.id": group_id,
@@ -44,6 +49,9 @@ def consumer(
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",
         "enable.partition.eof": False,
+        # Of the producer's config this says how large a message may be; a consumer raises its
+        # fetch.max.bytes to it, and to a default of 1 MB.
+        "message.max.bytes": FETCH_BYTES,
     }
     if protocol == "consumer":
         for name in _CLASSIC_ONLY:  # the broker decides these, and librdkafka refuses them

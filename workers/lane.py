@@ -14,7 +14,7 @@ from schemas.otlp import Encoding
 from schemas.outcome import Outcome
 
 from . import kafka_settings
-from .configured import CODE, LANES, TRACE, Configured
+from .configured import CODE, LANES, TRACE, Configured, judges_of
 from .consumer import LaneConsumer
 from .dead_letters import DeadLetters, Limit
 from .engine import Engine
@@ -143,12 +143,13 @@ def build_lane(
         drain=drain,
         drain_limit_s=config.stop.drain_s + config.stop.flush_s + _DRAIN_MARGIN_S,
         buffer_bytes=config.limits.in_flight_bytes // _BUFFER_SHARE,
+        message_bytes=config.limits.message_bytes,
         emit=emit,
         observe=observe_lag,
         beat=beat,
         joined=joined,
     )
-    for judge in {e.judge for e in mine.values() if e.judge is not None}:
+    for judge in judges_of(mine.values()):
         judge.on_blocked(_JudgeSwitch(name, judge.name, gate, emit))
     pipeline = Pipeline(
         lane=name,
@@ -209,7 +210,6 @@ def _open_consumer(
     settings = kafka_settings.consumer(
         config.kafka,
         group_of(config, lane),
-        message_bytes=config.limits.message_bytes,
         protocol=protocol,
     )
     return Consumer({**settings, **callbacks})

@@ -164,10 +164,8 @@ class Readings:
     unreadable: dict[Source, tuple[str, str]] = field(default_factory=dict)
     had_outcomes: int = 0
 
-    def __call__(self, work: Work) -> list[Job]:
+    def __call__(self, source: Source, work: Work) -> list[Job]:
         """The evaluations of one record that are still to be made."""
-        record = work.record
-        source = Source(record.topic, record.partition, record.offset)
         if work.letters:
             first = work.letters[0]
             self.unreadable[source] = (first.reason.value, first.detail)

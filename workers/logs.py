@@ -55,6 +55,9 @@ class LogEvent(StrEnum):
     # evaluators and routes
     EVALUATOR_RAISED = "evaluator_raised"
     EVALUATION_ABANDONED = "evaluation_abandoned"
+    TASK_LEFT = "evaluator_task_left"
+    TASK_ENDED = "evaluator_task_ended"
+    PROCESS_ENDED = "evaluator_process_ended"
     ROUTE_FAILED = "route_failed"
     # Kafka
     DEAD_LETTERED = "dead_lettered"
@@ -75,6 +78,7 @@ class LogEvent(StrEnum):
     TRACE_EVICTED = "trace_evicted"
     TRACE_SPLIT = "trace_split"
     SPANS_LATE = "spans_late"
+    LOOP_FREED = "loop_freed"
 
 
 class Redactor:

@@ -51,17 +51,23 @@ class Membership:
             self.has_joined = consumer.consumer_group_metadata() != self._outside
 
     def note(self, error: KafkaError) -> bool:
-        """Whether a fatal error only says that the new protocol is not to be had."""
+        """Whether a fatal error only says that the new protocol is not to be had.
+
+        Whatever `look` has found: a refused client changes its generation at once, and its error is
+        read at the next poll. A look in between takes the change for a welcome.
+        """
         unsupported = KafkaError(KafkaError.UNSUPPORTED_VERSION).str()
-        self._is_refused = not self.has_joined and self._is_new() and unsupported in error.str()
+        self._is_refused = self._is_new() and unsupported in error.str()
+        if self._is_refused:
+            self.has_joined = False
         return self._is_refused
 
     def must_fall_back(self, consumer: Consumer) -> bool:
         """Whether to close this client and open one of the classic protocol, which `open` does."""
-        if self.has_joined or not self._is_new():
+        if not self._is_new():
             return False
         if not self._is_refused:
-            if self._clock() - self._since < _JOIN_S:
+            if self.has_joined or self._clock() - self._since < _JOIN_S:
                 return False
             if not _answers(consumer):  # an outage says nothing about protocols
                 self._since = self._clock()

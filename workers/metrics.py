@@ -15,8 +15,10 @@ from .cost_metrics import CostMetrics
 from .judge_metrics import JudgeMetrics
 from .output_metrics import OutputMetrics
 from .pipeline_metrics import PipelineMetrics
+from .plugin_metrics import PluginMetrics
 from .score_metrics import ScoreMetrics, ScoreSeries
 from .trace_metrics import TraceMetrics
+from .trust_metrics import TrustMetrics
 from .usages import Call
 
 _EVALUATION_BUCKETS = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300)
@@ -46,6 +48,8 @@ class Metrics:
         judges: What judge clients tell.
         outputs: What outputs besides the scores topic tell.
         traces: What waits to be whole.
+        plugins: What evaluators did that they must not.
+        trust: Whether judges agree, with each other and with people.
 
     Raises:
         ConfigError: `cost.group_by.name` is a label that the metrics have already, or an
@@ -73,6 +77,7 @@ class Metrics:
         self.judges = JudgeMetrics(registry)
         self.outputs = OutputMetrics(registry)
         self.traces = TraceMetrics(registry, topics=config.kafka.spans)
+        self.trust = TrustMetrics(registry, config)
         self._cost = CostMetrics(registry, config, overflow, clock)
         of_calls = config.metrics.max_label_sets // _CALLS_SHARE
         series = ScoreSeries(registry, clock)
@@ -104,18 +109,7 @@ class Metrics:
             buckets=_EVALUATION_BUCKETS,
             registry=registry,
         )
-        self.evaluator_errors = Counter(
-            "assay_evaluator_errors",
-            "Evaluations in which the evaluator raised, hung or returned no score.",
-            ("evaluator",),
-            registry=registry,
-        )
-        self.evaluations_abandoned = Counter(
-            "assay_evaluations_abandoned",
-            "Evaluations that did not end when they were cancelled and were left behind.",
-            ("evaluator",),
-            registry=registry,
-        )
+        self.plugins = PluginMetrics(registry, evaluators)
         self._start_series(evaluators)
         build = Gauge(
             "assay_build_info", "The version that runs; always 1.", ("version",), registry=registry
@@ -135,6 +129,7 @@ class Metrics:
             self._outcomes.labels(name, outcome.outcome.value, reason).inc()
             if outcome.evaluation_s is not None:
                 self._evaluation.labels(name).observe(outcome.evaluation_s)
+            self.trust.observe(outcome)
             if outcome.score is not None and outcome.outcome is Status.SCORED:
                 self._scores.observe(outcome, outcome.score)
 
@@ -160,5 +155,3 @@ class Metrics:
             for reason in Reason:
                 self._outcomes.labels(evaluator, reason.status.value, reason.value)
             self._evaluation.labels(evaluator)
-            self.evaluator_errors.labels(evaluator)
-            self.evaluations_abandoned.labels(evaluator)

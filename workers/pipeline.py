@@ -2,9 +2,10 @@
 
     consumer → intake → gate → engine → publisher → claim → (consumer commits)
 
-`consumer.py` reads records and commits offsets; `intake.py` decodes, routes and samples; `gate.py`
-bounds what is in flight; `engine.py` turns jobs into outcomes; `publisher.py` and `dead_letters.py`
-wait for the broker's acknowledgement; `offsets.py` holds the claims; `flight.py` drains.
+`consumer.py` reads records and commits offsets, and lets nothing begin while no commit is
+acknowledged; `intake.py` decodes, routes and samples; `gate.py` bounds what is in flight;
+`engine.py` turns jobs into outcomes; `publisher.py` and `dead_letters.py` wait for the broker's
+acknowledgement; `offsets.py` holds the claims; `flight.py` drains.
 """
 
 import asyncio
@@ -67,6 +68,7 @@ class Pipeline:
 
     async def start(self, work: Work, failures: list[BaseException]) -> None:
         """Wait for room, then let the work begin, unless its partition has left meanwhile."""
+        await self.consumer.covered()
         await self.gate.enter(work.items, work.size_bytes)
         if not work.record.claim.may_start():
             self.gate.leave(work.items, work.size_bytes)

@@ -124,8 +124,8 @@ class PipelineMetrics:
             "Watermark of a partition: everything below it is finished.",
             *("lane", "topic", "partition"),
         )
-        self.loop_blocked = counter(
-            "assay_loop_blocked_seconds", "Time for which the event loop stood still."
+        self.loop_lag = gauge(
+            "assay_loop_lag_seconds", "How much later than it was due the event loop last woke up."
         )
         self.log_lines_lost = counter(
             "assay_log_lines_lost", "Log lines that could not be written."

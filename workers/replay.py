@@ -17,10 +17,10 @@ from schemas.config import Config, DeadLettersConfig
 from schemas.events import Emit
 from schemas.limits import Limits
 from schemas.otlp import Encoding
-from schemas.outcome import Origin, Outcome
+from schemas.outcome import Origin, Outcome, Source
 from schemas.reasons import Reason, Status
 
-from .configured import Configured
+from .configured import Configured, judges_of
 from .consumer import Record
 from .dead_letters import Limit
 from .engine import Engine, Job
@@ -37,7 +37,7 @@ from .topic_reader import Read
 LANE = "replay"
 """In the place of a lane's name, in events."""
 
-Choose = Callable[[Work], Iterable[Job]]
+Choose = Callable[[Source, Work], Iterable[Job]]
 """Which of a record's evaluations to make; it may also note what could not be read."""
 MakeClaim = Callable[[Offsets, Read], Claim | None]
 """Claims a record that was read; None where it is done already."""
@@ -97,7 +97,7 @@ class Replay:
         self._flight = Flight(config.stop.drain_s, config.stop.flush_s)
         self._source = ReplaySource(self.offsets, self._flight, self._gate)
         self._observe = observe
-        for judge in {e.judge for e in evaluators.values() if e.judge is not None}:
+        for judge in judges_of(evaluators.values()):
             judge.on_blocked(_Switch(judge.name, self._gate, self.waiting_for))
         self._pipeline = Pipeline(
             lane=LANE,
@@ -212,10 +212,11 @@ class _ReplayIntake:
 
     def read(self, record: Record) -> Work:
         work = self.intake.read(record)
+        source = Source(record.topic, record.partition, record.offset)
         # Somebody asks for these now: that they are old is no reason to skip them.
         work.jobs = [
             replace(job, selected=replace(job.selected, max_age_s=None))
-            for job in self.choose(work)
+            for job in self.choose(source, work)
         ]
         work.letters.clear()
         self.tally.planned += len(work.jobs)

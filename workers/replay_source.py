@@ -5,7 +5,8 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 
-from schemas.errors import AssayError
+from schemas.errors import AssayError, Undecodable
+from schemas.reasons import DeadLetterReason
 
 from .consumer import Record
 from .flight import Flight
@@ -66,6 +67,9 @@ class ReplaySource:
         self._stopping.set()
         self._is_stopping.set()
         self._gate.abandon()  # a record may stand there, waiting for a judge that is out
+
+    async def covered(self) -> None:
+        """Return at once: a replay commits to no group, and its checkpoint may be some time old."""
 
     async def __aiter__(self) -> AsyncIterator[Record]:
         """Records, until there are no more and all are done, or until `stop`; then drained."""
@@ -130,5 +134,7 @@ def _record(read: Read, claim: Claim) -> Record:
         read.value,
         read.timestamp_ms / 1000,
         claim,
-        read.problem,
+        None
+        if read.problem is None
+        else Undecodable(DeadLetterReason.BAD_COMPRESSION, read.problem),
     )

@@ -150,10 +150,8 @@ class Choice:
         self._changed: set[str] = set()
         self._read: set[Source] = set()
 
-    def __call__(self, work: Work) -> list[Job]:
+    def __call__(self, source: Source, work: Work) -> list[Job]:
         """The wanted evaluations of one record."""
-        record = work.record
-        source = Source(record.topic, record.partition, record.offset)
         here = self._spans.get(source, {})
         if not work.letters or work.jobs:
             self._read.add(source)

@@ -14,6 +14,10 @@ class Records(Protocol):
         """Give records until the source is at its end or was stopped; drain, then end."""
         ...
 
+    async def covered(self) -> None:
+        """Return when so little is done and not yet committed that new work may begin."""
+        ...
+
     def stop(self) -> None:
         """Give no more; harmless where it was called before."""
         ...

@@ -23,14 +23,18 @@ from schemas.events import (
     LateResultDropped,
     LimiterMoved,
     LoopBlocked,
+    LoopFreed,
     OutcomesExported,
     OutputResult,
     PartitionsAssigned,
     PartitionsRevoked,
+    ProcessEnded,
     RouteFailed,
     SpanRedelivered,
     SpansLate,
     StructuredModeChanged,
+    TaskLeft,
+    TaskLeftEnded,
     TraceConcluded,
     TraceEvicted,
     TraceSplit,
@@ -84,7 +88,9 @@ class Telemetry:
                 self._judge(event)
             case EvaluatorRaised() | EvaluationAbandoned() | RouteFailed():
                 self._evaluation(event)
-            case DeadLettered() | LateResultDropped() | SpanRedelivered() | LoopBlocked():
+            case TaskLeft() | TaskLeftEnded() | ProcessEnded() | LoopBlocked() | LoopFreed():
+                self._isolation(event)
+            case DeadLettered() | LateResultDropped() | SpanRedelivered():
                 self._records(event)
             case (
                 PartitionsAssigned()
@@ -156,7 +162,7 @@ class Telemetry:
     def _evaluation(self, event: EvaluatorRaised | EvaluationAbandoned | RouteFailed) -> None:
         match event:
             case EvaluatorRaised():
-                self._metrics.evaluator_errors.labels(event.evaluator).inc()
+                self._metrics.plugins.errors.labels(event.evaluator).inc()
                 self._log_once(
                     "warning",
                     LogEvent.EVALUATOR_RAISED,
@@ -164,7 +170,7 @@ class Telemetry:
                     error=event.error,
                 )
             case EvaluationAbandoned():
-                self._metrics.evaluations_abandoned.labels(event.evaluator).inc()
+                self._metrics.plugins.abandoned.labels(event.evaluator).inc()
                 self._log_once("error", LogEvent.EVALUATION_ABANDONED, evaluator=event.evaluator)
             case RouteFailed():
                 self._metrics.pipeline.route_failures.labels(event.route).inc()
@@ -174,9 +180,47 @@ class Telemetry:
             case _:
                 assert_never(event)
 
-    def _records(
-        self, event: DeadLettered | LateResultDropped | SpanRedelivered | LoopBlocked
+    def _isolation(
+        self, event: TaskLeft | TaskLeftEnded | ProcessEnded | LoopBlocked | LoopFreed
     ) -> None:
+        plugins = self._metrics.plugins
+        match event:
+            case TaskLeft():
+                plugins.tasks_left.labels(event.evaluator).inc()
+                self._log_once("warning", LogEvent.TASK_LEFT, evaluator=event.evaluator)
+            case TaskLeftEnded():
+                plugins.tasks_left.labels(event.evaluator).dec()
+                self._log("debug", LogEvent.TASK_ENDED, evaluator=event.evaluator)
+            case ProcessEnded(is_fault=False):
+                name = LogEvent.PROCESS_ENDED
+                self._log("debug", name, evaluator=event.evaluator, why=event.why)
+            case ProcessEnded():
+                plugins.process_ends.labels(event.evaluator).inc()
+                name = LogEvent.PROCESS_ENDED
+                self._log_once("warning", name, evaluator=event.evaluator, why=event.why)
+            case LoopBlocked():
+                plugins.loop_blocks.labels(event.evaluator or "").inc()
+                self._log_once(
+                    "error",
+                    LogEvent.LOOP_BLOCKED,
+                    key=(event.evaluator, event.stack[-1:]),
+                    evaluator=event.evaluator,
+                    seconds=round(event.seconds, 3),
+                    stack=event.stack,
+                )
+            case LoopFreed():
+                plugins.loop_blocked.labels(event.evaluator or "").inc(event.seconds)
+                self._log_once(
+                    "warning",
+                    LogEvent.LOOP_FREED,
+                    key=(event.evaluator,),
+                    evaluator=event.evaluator,
+                    seconds=round(event.seconds, 3),
+                )
+            case _:
+                assert_never(event)
+
+    def _records(self, event: DeadLettered | LateResultDropped | SpanRedelivered) -> None:
         pipeline = self._metrics.pipeline
         match event:
             case DeadLettered():
@@ -202,11 +246,6 @@ class Telemetry:
             case SpanRedelivered():
                 pipeline.spans_redelivered.labels(event.lane).inc(event.count)
                 self._log("debug", LogEvent.SPAN_REDELIVERED, lane=event.lane, count=event.count)
-            case LoopBlocked():
-                pipeline.loop_blocked.inc(event.seconds)
-                self._log_once(
-                    "warning", LogEvent.LOOP_BLOCKED, key=(), seconds=round(event.seconds, 3)
-                )
             case _:
                 assert_never(event)
 

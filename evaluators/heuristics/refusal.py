@@ -14,6 +14,7 @@ from evaluators.contract import (
 )
 from evaluators.detectors import refusals
 from evaluators.evidence import evidence
+from evaluators.openers import is_blank
 from evaluators.options import Options, read_options
 from evaluators.rubric import builtin_rubric, question
 from schemas.outcome import EvaluatorKind
@@ -55,7 +56,7 @@ class Refusal:
         span = subject.span
         if span.finish_reason == "content_filter":
             return _score("full", "The provider's content filter ended the answer.", by="filter")
-        if not subject.output_text.strip():
+        if is_blank(subject.output_text):
             if span.tool_calls:
                 return _score("none", None, by="tool_calls")
             return Skip("the span has no output", missing=Need.OUTPUT)

@@ -43,5 +43,6 @@ class BoundJudge:
         # redactor, and the prompt would then put it together again.
         data = {name: self._redact(clean(text)) for name, text in question.data.items()}
         is_hiding = any(hides_text(text) for text in question.data.values())
+        self._record.injection_suspected |= is_hiding
         verdict = await self._client.ask(replace(question, data=data), self._deadline, self._record)
         return replace(verdict, injection_suspected=True) if is_hiding else verdict

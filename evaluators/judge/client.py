@@ -10,6 +10,7 @@ from schemas.config import JudgeConfig
 from schemas.events import Emit
 
 from .asking import Asking, Limits
+from .defences import Defences
 from .endpoint import Endpoint, Pace, Permit
 from .evaluation import CallRecord, Deadline
 from .exchange import Exchange, Request
@@ -72,6 +73,7 @@ class JudgeClient:
         hold: Whether evaluations wait for an endpoint that is down, however long it takes.
         wait_s: Without `hold`: seconds after which they fail with `judge_unavailable`.
         endpoints: Shared with the other clients of the process; None shares nothing.
+        defences: What stands between judged text and a verdict.
     """
 
     def __init__(
@@ -85,7 +87,9 @@ class JudgeClient:
         hold: bool = True,
         wait_s: float = 0.0,
         endpoints: Endpoints | None = None,
+        defences: Defences | None = None,
     ) -> None:
+        self._defences = defences or Defences()
         self.name = name
         self.model = config.model
         self.price = Price(config)
@@ -104,6 +108,7 @@ class JudgeClient:
             endpoint=self._endpoint.label,
             emit=emit,
             clock=clock,
+            defences=self._defences,
         )
         self._endpoint.probe_with(self._probe_neutrally)
 
@@ -123,7 +128,10 @@ class JudgeClient:
         Raises:
             JudgeFailure: No verdict can be had; final for this evaluation.
         """
-        request = Request.of(question, self._config.max_output_tokens, self._text_chars)
+        request = Request.of(
+            question, self._config.max_output_tokens, self._text_chars, self._defences.clean
+        )
+        record.injection_suspected |= request.injection_suspected
         asking = Asking(
             self._exchange,
             self._endpoint,

@@ -73,6 +73,7 @@ class CallRecord:
         latency_s: Seconds spent in requests.
         model_answered: The model that answered last, as it called itself.
         mode: Structured-output mode of the last answer.
+        injection_suspected: Some text tried to address the judge, whatever came of it.
     """
 
     def __init__(self) -> None:
@@ -84,6 +85,7 @@ class CallRecord:
         self.latency_s = 0.0
         self.model_answered: str | None = None
         self.mode: str | None = None
+        self.injection_suspected = False
 
     def add(self, other: "CallRecord") -> None:
         """Count what another record holds; its model and mode are the later ones."""
@@ -91,6 +93,7 @@ class CallRecord:
         self.input_tokens += other.input_tokens
         self.output_tokens += other.output_tokens
         self.latency_s += other.latency_s
+        self.injection_suspected |= other.injection_suspected
         self.model_answered = other.model_answered or self.model_answered
         self.mode = other.mode or self.mode
         if other.cost_usd is None or self.cost_usd is None:

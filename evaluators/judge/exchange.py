@@ -16,6 +16,7 @@ from schemas.events import Emit, JudgeCalled
 from schemas.reasons import Reason
 
 from .clean import clean, cut
+from .defences import Defences
 from .evaluation import CallRecord
 from .faults import (
     Adapted,
@@ -31,9 +32,8 @@ from .faults import (
 from .injection import looks_injected
 from .modes import Modes
 from .price import Price
-from .prompt import write_prompt
 from .transport import JudgeApi, trace_headers
-from .verdict import answer_contract, read_verdict
+from .verdict import answer_contract
 
 _PATH = "/chat/completions"
 _MIN_ERROR_STATUS = 300
@@ -60,9 +60,15 @@ class Request:
     is_extended: bool = False
 
     @classmethod
-    def of(cls, question: Question, max_tokens: int, text_chars: int) -> "Request":
+    def of(
+        cls,
+        question: Question,
+        max_tokens: int,
+        text_chars: int,
+        cleaner: Callable[[str], str] = clean,
+    ) -> "Request":
         """Make a question ready; its texts together are cut to `text_chars`."""
-        cleaned = {name: clean(text) for name, text in question.data.items()}
+        cleaned = {name: cleaner(text) for name, text in question.data.items()}
         data, truncated = cut(cleaned, text_chars)
         return cls(question, data, truncated, looks_injected(question.data), max_tokens)
 
@@ -102,6 +108,7 @@ class Exchange:
         endpoint: Label for events.
         emit: Told of each request.
         clock: Monotonic clock, in seconds.
+        defences: How the messages are written and the answer is read.
     """
 
     def __init__(
@@ -114,7 +121,9 @@ class Exchange:
         endpoint: str,
         emit: Emit,
         clock: Callable[[], float],
+        defences: Defences,
     ) -> None:
+        self._defences = defences
         self._api = api
         self._model = model
         self._modes = modes
@@ -169,7 +178,7 @@ class Exchange:
     async def _send(self, request: Request, spent: CallRecord, seconds: float) -> Verdict:
         mode = self._modes.mode
         question = request.question
-        prompt = write_prompt(question, request.data, request.correction)
+        prompt = self._defences.write(question, request.data, request.correction)
         contract = answer_contract(question.items, question.may_abstain, question.quotes)
         parameters = self._modes.parameters(contract.schema, request.max_tokens)
         messages = [
@@ -187,7 +196,7 @@ class Exchange:
         spent.mode = mode.value
         text = _text(reply)
         try:
-            verdict = read_verdict(text, question, prompt.receipt, request.data)
+            verdict = self._defences.read(text, question, prompt.receipt, request.data)
         except BadOutput as fault:
             self._modes.answered(mode, valid=fault.reason is not Reason.INVALID_OUTPUT)
             raise

@@ -1,14 +1,23 @@
 """Does judged text address its judge? A flag on the score, never a change of the verdict."""
 
-from collections.abc import Mapping
+import base64
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 import re2  # type: ignore[import-untyped]
+
+from evaluators.lookalikes import fold
 
 from .clean import INVISIBLE, clean
 
 _MAX_INVISIBLE = 3
 """Invisible characters that an honest text may have (emoji and some scripts use them)."""
+
+_ENCODED = re.compile(r"(?:[A-Za-z0-9+/]{4}){5,512}(?:[A-Za-z0-9+/]{2,3}={0,2})?")
+_MAX_ENCODED = 16
+"""Runs that could be base64 and are looked into; a text with more is a file, not an order."""
+_SPACED = re.compile(r"(?:\b\w[ ._*-]{1,3}){5,200}\w\b")
 
 _OLD = r"previous|prior|above|earlier|preceding|foregoing|former|initial|original|system"
 _RULES = r"instructions?|rules|prompts?|directions|guidelines|rubrics?|criteria|messages?"
@@ -62,7 +71,7 @@ PATTERNS: Mapping[str, str] = {
     "turn": r"(?m)^\s*(?:#{1,4}\s*)?(?:system|assistant|developer)\s*(?:message|prompt)?\s*:\s*\S",
     "heading": r"(?m)^\s*#{1,4}\s*(?:instructions?|system|response|new\s+task)\b",
     "template": r"<\|[^<>|\n]{1,64}\|>|<<\/?SYS>>|\[\/?INST\]|<\/?(?:start|end)_of_turn>",
-    "stand_in": r"\x{2039}[|/]?(?:im_|INST|SYS|system|assistant|start_of|end_of|think)",
+    "stand_in": r"\x{2039}(?:\||/?(?:INST|SYS|system|assistant|start_of|end_of|think))",
     "tags": r"</?(?:system|instructions?|evaluation|rubric|verdict|grading|admin|evidence)\b"
     r"[^>\n]{0,40}>",
     "comment": rf"<!--.{{0,200}}\b(?:{_JUDGE}|score|instruction|ignore)",
@@ -125,8 +134,23 @@ def hides_text(text: str) -> bool:
 def _suspicious(text: str) -> bool:
     if hides_text(text):
         return True
-    patterns, cleaned = _patterns(), clean(text)
-    return bool(patterns.Match(text)) or (cleaned != text and bool(patterns.Match(cleaned)))
+    patterns = _patterns()
+    return any(patterns.Match(copy) for copy in _copies(text))
+
+
+def _copies(text: str) -> Iterator[str]:
+    """The text as it is, then as a model would read it where that is something else."""
+    yield text
+    cleaned = clean(text)
+    if cleaned != text:
+        yield cleaned
+    if not cleaned.isascii():
+        yield fold(cleaned)
+    for spaced in _SPACED.finditer(cleaned):
+        wide = re.sub(r"[ ._*-]{2,3}", "\n", spaced.group())
+        yield re.sub(r"[ ._*-]", "", wide).replace("\n", " ")
+    for encoded in list(_ENCODED.finditer(cleaned))[:_MAX_ENCODED]:
+        yield base64.b64decode(encoded.group() + "==").decode("latin-1")
 
 
 @cache

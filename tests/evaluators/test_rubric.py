@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from evaluators import Message, Need, Question, Score, Settings, Skip, Subject, ToolCall, Verdict
-from evaluators.judged.answer_relevance import AnswerRelevance, says_something
-from evaluators.rubric import BuiltinRubric, Rubric, file_rubric
+from evaluators.judged.answer_relevance import AnswerRelevance
+from evaluators.openers import is_blank, says_something
+from evaluators.rubric import BuiltinRubric, Rubric, builtin_rubric, file_rubric
 from evaluators.rubric_file import parse_rubric
 from evaluators.testing import ScriptedJudge, make_span, run
 from schemas.errors import ConfigError
@@ -204,6 +205,9 @@ def test_shipped_rubrics_have_short_binary_checklists(name: str) -> None:
         "**Answer:**",
         "解",
         "Respuesta:",
+        "So\u200blution:",
+        "\u0405\u043elution",
+        "\uff21\uff4e\uff53\uff57\uff45\uff52",
     ],
 )
 def test_an_empty_promise_is_no_answer(answer: str) -> None:
@@ -222,6 +226,34 @@ def test_an_empty_promise_is_no_answer(answer: str) -> None:
 def test_a_short_answer_is_an_answer(answer: str) -> None:
     """What says something goes to the judge, however short it is."""
     assert says_something(answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "blank"),
+    [("", True), (" \n", True), ("\u200b\u3164", True), (".", False), ("\U0001f595", False)],
+)
+def test_blank_is_what_nobody_can_see(text: str, blank: bool) -> None:
+    """White space and invisible characters are nothing; a sign or an emoji is something."""
+    assert is_blank(text) is blank
+
+
+@pytest.mark.parametrize("name", ["groundedness", "toxicity"])
+def test_blank_output_is_no_content(name: str) -> None:
+    """No judge is asked, and paid, about an answer that cannot be seen."""
+    judge = ScriptedJudge()
+    result = run(
+        BuiltinRubric(Settings(name)), Subject(make_span(answer="\u200b"), ("x",), judge=judge)
+    )
+    assert isinstance(result, Skip)
+    assert result.missing is Need.OUTPUT
+    assert not judge.asked
+
+
+def test_rubric_without_quotes_keeps_its_version() -> None:
+    """A key that is not used changes no digest; one that is used does."""
+    plain = builtin_rubric("toxicity")
+    assert plain.model_copy(update={"quotes": True}).digest != plain.digest
+    assert plain.full_version == "1-10e318a8"
 
 
 def test_answer_relevance_asks_about_the_whole_conversation() -> None:

@@ -14,6 +14,11 @@ pytestmark = pytest.mark.timeout(60)
 
 COMMIT, FETCH = 8, 9
 """Kafka's numbers of OffsetCommit and OffsetFetch."""
+CLASSIC = {
+    "group.protocol": "classic",
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": 6000,
+}
 
 
 @pytest.fixture
@@ -69,6 +74,36 @@ async def test_commits_go_on_while_other_partitions_drain(cluster: MockCluster) 
             may_end.set()
             await eventually(lambda: len(second.owned()) == 1, 20)
         assert second.taken == []
+
+
+async def test_a_commit_that_crosses_a_rebalance_is_sent_again(cluster: MockCluster) -> None:
+    """The client rebalances, so it takes the refusal for old news and keeps the partition.
+
+    The partition falls idle then: no later commit would cover what this one was for.
+    """
+    may_end = asyncio.Event()
+
+    async def drain(_: object, __: object) -> int:
+        async with asyncio.timeout(5):
+            await may_end.wait()
+        return 0
+
+    async with reading(cluster, release=False, drain=drain, settings=CLASSIC) as first:
+        await eventually(lambda: len(first.taken) == 10)
+        await asyncio.sleep(0.5)  # the commits that say that something was delivered
+        async with reading(cluster, settings=CLASSIC) as second:
+            await eventually(lambda: _is_draining(first.offsets), 20)
+            cluster.push_errors(COMMIT, KafkaError.ILLEGAL_GENERATION)
+            for record in first.taken:
+                record.claim.release()
+            await asyncio.sleep(0.5)
+            may_end.set()
+            await eventually(lambda: len(second.owned()) == 1, 20)
+            await eventually(lambda: any(isinstance(e, CommitFailed) for e in first.events))
+            (kept,) = first.owned()
+            await asyncio.sleep(1)
+            found = await asyncio.to_thread(group_offsets, cluster.bootstrap_servers, "group", 2)
+            assert found[kept] == 5
 
 
 def _is_draining(offsets: object) -> bool:

@@ -80,7 +80,6 @@ class _Plugin:
         KeyboardInterrupt(),
         BaseExceptionGroup("two", [SystemExit(3), ValueError("x")]),
     ],
-    ids=repr,
 )
 async def test_an_answer_that_cannot_be_written_costs_its_own_outcome(answer: object) -> None:
     """What raises while the outcome is written would end the lane, and again after each restart."""

@@ -3,11 +3,12 @@
 import ctypes
 
 import pytest
-from confluent_kafka import KafkaError
-from support.lanes import eventually, fill, reading
+from confluent_kafka import Consumer, KafkaError
+from support.lanes import TOPIC, eventually, fill, reading
 
 from schemas.errors import WorkerStopped
 from workers.demo.broker import MockCluster
+from workers.membership import Membership
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -46,6 +47,27 @@ async def test_a_broker_that_refuses_the_request_is_read_by_the_classic_protocol
     async with reading(cluster) as reader:
         await eventually(lambda: len(reader.taken) == 10, 20)
         assert reader.opened == ["consumer", "classic"]
+
+
+def test_a_refusal_that_is_read_late_is_no_welcome(cluster: MockCluster) -> None:
+    """The refused client's generation changes, and only then its error is read.
+
+    Taken for a welcome, the error after it would end the worker on every cluster that has the new
+    protocol switched off.
+    """
+    client = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": "group"})
+    membership = Membership(lambda _, __: client)
+    membership.open({})
+    client.subscribe([TOPIC])
+    for _ in range(100):
+        client.poll(0.1)
+        membership.look(client)  # any change of the generation stands for that of the refused
+        if membership.has_joined:
+            break
+    assert membership.has_joined
+    assert membership.note(KafkaError(KafkaError.UNSUPPORTED_VERSION))
+    assert membership.must_fall_back(client)
+    client.close()
 
 
 async def test_a_fatal_error_of_the_client_ends_the_lane(cluster: MockCluster) -> None:

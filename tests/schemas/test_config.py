@@ -235,9 +235,6 @@ def test_words_that_old_yaml_reads_as_booleans_stay_words(tmp_path: Path) -> Non
         *(
             ("judge: default", f"{key}: x", f"evaluators.toxicity.{key}")
             for key in (
-                "verify",
-                "jury",
-                "isolate",
                 "anchors",
                 "calibration",
             )
@@ -249,6 +246,23 @@ def test_what_is_not_built_says_so(tmp_path: Path, old: str, new: str, key: str)
     fault = _fault(tmp_path, _changed(old, new))
     assert fault.endswith(f": {key} is not built in this version; remove it")
     assert re.match(r"assay\.yaml:\d+: ", fault)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ("judge: default, verify: default", "verifies a judge by itself"),
+        ("verify: default", "verifies a judge by itself"),
+        ("judge: default, jury: [default, default, default]", 'lists "default" twice'),
+        ("judge: default, jury: [default, b, c]", "has both judge and jury"),
+        ("jury: [default, b]", "has 2 judges; name three, five or another odd number"),
+        ("judge: default, verify: secnd", 'unknown judge "secnd" in evaluators.toxicity'),
+        ("jury: [default, b, c]", 'unknown judge "b" in evaluators.toxicity'),
+    ],
+)
+def test_several_judges_have_to_be_others(tmp_path: Path, settings: str, fault: str) -> None:
+    """A second judge is another one, and a jury can have a majority."""
+    assert fault in _fault(tmp_path, _changed("{judge: default}", f"{{{settings}}}"))
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED_PROPERTIES))

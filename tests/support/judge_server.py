@@ -88,7 +88,7 @@ class Call:
         if "severity" in properties:
             answer["severity"] = dict.fromkeys(properties["severity"]["properties"], 0)
         if "quote" in properties:
-            answer["quote"] = ""
+            answer["quote"] = next(iter(self.data.values()), "")[:60]
         answer = {name: value for name, value in answer.items() if name in properties}
         return {**answer, **changes}
 

@@ -113,6 +113,10 @@ def _copy_jars(target: Path) -> None:
         raise Unavailable(f"Maven could not get Kafka's jars, is there a network? {reason}")
 
 
+CLASSIC_ONLY = _PROPERTIES + "group.coordinator.rebalance.protocols=classic\n"
+"""A broker that refuses the new group protocol, as older ones do."""
+
+
 class KafkaServer:
     """One Kafka broker on loopback; a context manager that stops it and deletes its data.
 
@@ -153,8 +157,11 @@ class KafkaServer:
         """Whether the broker's process lives."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
+    def start(self, timeout_s: float = _READY_TIMEOUT_S) -> None:
         """Start the broker if it is not running; returns when it answers.
+
+        Args:
+            timeout_s: How long that may take.
 
         Raises:
             StartFailed: It was not ready in time; the message has the end of its log.
@@ -162,7 +169,7 @@ class KafkaServer:
         if self.is_running:
             return
         self._process = spawn(self._java("kafka.Kafka"), log=self._log)
-        _wait_until(self._answers, timeout_s=_READY_TIMEOUT_S, failed=self._fail)
+        _wait_until(self._answers, timeout_s=timeout_s, failed=self._fail)
 
     def kill(self) -> None:
         """Crash the broker (SIGKILL); `start` brings it back with what it had on disk."""

@@ -119,7 +119,7 @@ async def reading(
 
     def open_consumer(protocol: str, callbacks: Mapping[str, Any]) -> Consumer:
         opened.append(protocol)
-        known = kafka_settings.consumer(kafka, group, message_bytes=1_000_000, protocol=protocol)
+        known = kafka_settings.consumer(kafka, group, protocol=protocol)
         return Consumer({**known, **(settings or {}), **callbacks})
 
     def partitions_of(topic: str) -> Sequence[int]:
@@ -149,6 +149,7 @@ async def reading(
         drain=drain or nothing,
         drain_limit_s=5,
         buffer_bytes=buffer_bytes,
+        message_bytes=1_000_000,
         emit=events.append,
         observe=lambda _: None,
         beat=lambda: None,

@@ -192,7 +192,6 @@ async def test_whatever_an_evaluator_raises_harms_its_own_outcome_only(
         Score(1.0, items={"x": object()}),
         Score(1.0, items={"x": "y" * 100_000}),
     ],
-    ids=str,
 )
 async def test_what_is_no_score_is_never_published_as_one(result: object) -> None:
     """Nothing is rounded, clipped or guessed: it is the evaluator's error."""

@@ -15,7 +15,7 @@ from evaluators.contract import Settings
 from evaluators.heuristics.pii import Pii
 from evaluators.heuristics.secrets import Secrets
 from schemas.config import DeadLettersConfig, EvaluatorConfig, RouteConfig
-from schemas.errors import WorkerStopped
+from schemas.errors import Undecodable, WorkerStopped
 from schemas.events import Event, SpanRedelivered
 from schemas.limits import Limits
 from schemas.otlp import Encoding
@@ -75,7 +75,7 @@ def _intake(
     )
 
 
-def _record(value: bytes | None, offset: int = 0, problem: str | None = None) -> Record:
+def _record(value: bytes | None, offset: int = 0, problem: Undecodable | None = None) -> Record:
     offsets = Offsets()
     offsets.assign(("spans", 3), offset, Beginning(1, 0, "c"), None)
     claim = offsets.deliver(("spans", 3), offset, 12.5)
@@ -110,7 +110,8 @@ def test_a_tombstone_is_nothing(value: bytes | None) -> None:
 
 def test_what_the_client_could_not_unpack_is_a_dead_letter_without_bytes() -> None:
     """A compression bomb reaches us as an error with an offset."""
-    (letter,) = _intake().read(_record(None, 9, problem="Local: Invalid compressed data")).letters
+    problem = Undecodable(DeadLetterReason.BAD_COMPRESSION, "Local: Invalid compressed data")
+    (letter,) = _intake().read(_record(None, 9, problem=problem)).letters
     assert (letter.reason, letter.value) == (DeadLetterReason.BAD_COMPRESSION, None)
     assert (letter.topic, letter.partition, letter.offset) == ("spans", 3, 9)
     assert (letter.key, letter.timestamp_s, letter.is_span) == (b"key", 12.5, False)

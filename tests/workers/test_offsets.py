@@ -1,13 +1,7 @@
-"""Claims, watermarks and epochs, against a small reference model."""
-
-from typing import Any
-
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+"""Claims, watermarks and epochs; `test_offsets_model.py` has whole lives of them."""
 
 from workers.offset_metadata import Beginning
-from workers.offsets import Claim, Offsets, Partition
+from workers.offsets import Offsets, Partition
 
 P: Partition = ("spans", 0)
 BEGINNING = Beginning(1, 0, "c")
@@ -100,79 +94,3 @@ def test_a_crowded_partition_is_named() -> None:
         claim.release()
     offsets.commits()
     assert offsets.crowded() == set()
-
-
-class Life(RuleBasedStateMachine):
-    """One partition through deliveries, finishes, commits, revocations and crashes.
-
-    The model is a set of finished offsets; the broker is the last acknowledged commit.
-    """
-
-    claims: Bundle[Claim] = Bundle("claims")
-
-    @initialize()
-    def begin(self) -> None:
-        """A worker gets the partition for the first time."""
-        self.log_end = 0
-        self.finished: set[int] = set()
-        self.broker: tuple[int, str | None] = (0, None)
-        self.restart()
-
-    @rule()
-    def restart(self) -> None:
-        """A crash or a rebalance: another worker starts from what the broker acknowledged."""
-        self.offsets = Offsets()
-        offset, metadata = self.broker
-        self.offsets.assign(P, offset, BEGINNING, metadata)
-        self.position = offset
-        self.delivered: set[int] = set()
-
-    @rule()
-    def revoke_and_assign(self) -> None:
-        """The same worker loses the partition and gets it back."""
-        self.offsets.revoke([P])
-        offset, metadata = self.broker
-        self.offsets.assign(P, offset, BEGINNING, metadata)
-        self.position = offset
-        self.delivered = set()
-
-    @rule(target=claims, count=st.integers(1, 5), gap=st.booleans())
-    def deliver(self, count: int, *, gap: bool) -> Any:
-        """Records arrive, with gaps where the log was compacted."""
-        self.position += gap
-        claim = None
-        for _ in range(count):
-            claim = self.offsets.deliver(P, self.position, 0.0)
-            if claim is None:
-                assert self.position in self.finished
-            else:
-                self.delivered.add(self.position)
-            self.position += 1
-        self.log_end = max(self.log_end, self.position)
-        return claim
-
-    @rule(claim=claims)
-    def finish(self, claim: Claim | None) -> None:
-        """Work ends, in any order; claims of older epochs end too."""
-        if claim is not None and claim.release():
-            self.finished.add(claim.offset)
-
-    @rule(acknowledged=st.booleans())
-    def commit(self, *, acknowledged: bool) -> None:
-        """The broker takes a commit, or refuses it."""
-        for commit in self.offsets.commits():
-            if acknowledged:
-                self.broker = (commit.offset, commit.metadata)
-            else:
-                self.offsets.refused(commit.partition)
-
-    @invariant()
-    def nothing_unfinished_is_skipped(self) -> None:
-        """No offset that was delivered and not finished lies below the broker's offset."""
-        if hasattr(self, "broker"):
-            unfinished = self.delivered - self.finished
-            assert all(offset >= self.broker[0] for offset in unfinished)
-
-
-Life.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestLife = Life.TestCase

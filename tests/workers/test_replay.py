@@ -84,7 +84,7 @@ class Bench:
             publisher=self.publisher,
             emit=self.events.append,
             observe=lambda _: None,
-            choose=lambda work: work.jobs,
+            choose=lambda _, work: work.jobs,
         )
 
     async def run(self, reads: Iterator[Read], at: Commit | None = None) -> None:

@@ -20,7 +20,7 @@ from schemas.events import (
     JudgeCalled,
     JudgeRetried,
     LimiterMoved,
-    LoopBlocked,
+    LoopFreed,
     OutcomesExported,
     Output,
     OutputResult,
@@ -46,6 +46,7 @@ _VALUES: dict[Any, Any] = {
     float | None: 0.25,
     tuple[tuple[str, int, int], ...]: (("t", 0, 7), ("t", 1, 0)),
     tuple[tuple[str, int], ...]: (("t", 0),),
+    tuple[str, ...]: ("plugin.py:3 in evaluate",),
 }
 
 
@@ -89,7 +90,7 @@ def test_every_event_is_logged_and_counted(bench: _Bench, kind: type[Any]) -> No
     """None of them is forgotten in either place."""
     before = bench.total()
     bench.emit(kind(**{field.name: _VALUES[field.type] for field in fields(kind)}))
-    assert bench.total() > before
+    assert bench.total() != before
     assert len(bench.lines) == 1
 
 
@@ -199,6 +200,6 @@ def test_what_an_output_sends_is_counted_and_what_it_loses_is_said_once(bench: _
 def test_a_log_that_cannot_be_written_stops_nothing(bench: _Bench) -> None:
     """The line is lost and counted; the event is counted all the same."""
     bench.stream.close()
-    bench.emit(LoopBlocked(2.5))
+    bench.emit(LoopFreed(2.5, None))
     assert bench.value("assay_log_lines_lost_total") == 1
-    assert bench.value("assay_loop_blocked_seconds_total") == 2.5
+    assert bench.value("assay_loop_blocked_seconds_total", evaluator="") == 2.5

@@ -10,7 +10,7 @@ from typing import Any
 
 from schemas.config import Config
 from schemas.errors import ConfigError
-from schemas.outcome import Origin
+from schemas.outcome import Origin, Source
 from workers.backfill import Checkpoint, Reading, StateFile, measure
 from workers.configured import Configured
 from workers.engine import Job
@@ -182,8 +182,8 @@ def _replay(tools: Tools, asked: Asked, found: _Findings) -> Replay:
     )
 
 
-def _choice(routes: frozenset[str], found: _Findings) -> Callable[[Work], list[Job]]:
-    def choose(work: Work) -> list[Job]:
+def _choice(routes: frozenset[str], found: _Findings) -> Callable[[Source, Work], list[Job]]:
+    def choose(_: Source, work: Work) -> list[Job]:
         found.unreadable += len(work.letters)
         return [job for job in work.jobs if not routes or routes & set(job.selected.routes)]
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
 from evaluators.judge.client import JudgeClient
+from evaluators.judge.family import family_of
 from schemas.config import Config, JudgeConfig
 from schemas.errors import AssayError, ConfigError
 from schemas.events import Event
@@ -47,6 +49,8 @@ async def _check(path: Path, config: Config, *, online: bool) -> None:
         console.print(f"{path}: ok")
         for name, evaluator in sorted(evaluators.items()):
             console.print(f"  {name}: {_describe(evaluator)}")
+            for warning in _warnings(evaluator):
+                console.print(f"  warning: {name}: {warning}")
         for package in ("schemas", "evaluators", "workers"):
             spec = importlib.util.find_spec(package)
             where = "?" if spec is None or spec.origin is None else Path(spec.origin).parent
@@ -77,9 +81,26 @@ async def _online(config: Config, judges: list[JudgeClient], console: Console) -
 
 def _describe(evaluator: Configured) -> str:
     text = f"{evaluator.kind}, lane {evaluator.lane}, version {evaluator.evaluator.version}"
-    if evaluator.judge_config is not None:
-        text += f", judge {evaluator.judge_config.model}"
+    models = [seat.config.model for seat in evaluator.seats]
+    if evaluator.config.jury is not None:
+        text += f", jury {', '.join(models)}"
+    elif models:
+        text += f", judge {models[0]}"
+        text += f", verified by {models[1]}" if models[1:] else ""
     return text
+
+
+def _warnings(evaluator: Configured) -> Iterator[str]:
+    """Judges of one family make the same mistakes, and agree on them."""
+    by_family: dict[str, list[str]] = {}
+    for seat in evaluator.seats:
+        by_family.setdefault(family_of(seat.config.model), []).append(seat.config.model)
+    for family, models in by_family.items():
+        if models[1:]:
+            yield (
+                f"{' and '.join(models)} are both of the family {family}, and share its mistakes; "
+                "ask a model of another family"
+            )
 
 
 def _ignore(_: Event) -> None:

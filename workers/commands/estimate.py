@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from schemas.config import Config, JudgeConfig
 from schemas.errors import AssayError
-from workers.configured import Configured, build
+from workers.configured import Configured, build, judges_of
 from workers.estimation import (
     BYTES_PER_TOKEN,
     OUTPUT_TOKENS,
@@ -182,9 +182,9 @@ def _notes(
         f"set judges.{judge}.price"
         for judge, model in sorted(
             {
-                (configured.judge.name, configured.judge.model)
-                for configured in evaluators.values()
-                if configured.judge is not None and configured.judge.price.rates() is None
+                (judge.name, judge.model)
+                for judge in judges_of(evaluators.values())
+                if judge.price.rates() is None
             }
         )
     ]

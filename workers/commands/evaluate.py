@@ -17,7 +17,7 @@ from schemas.limits import Limits
 from schemas.outcome import Outcome
 from schemas.reasons import Status
 from workers import logs
-from workers.configured import build
+from workers.configured import Configured, build
 from workers.metrics import Metrics
 from workers.offline import evaluate, jobs, read_file
 from workers.telemetry import Telemetry
@@ -108,14 +108,17 @@ async def _evaluate(
         clients.append(client)
         return client
 
+    evaluators: Mapping[str, Configured] = {}
     try:
-        evaluators = build(config, open_judge)
+        evaluators = build(config, open_judge, emit)
         exports = [export for path in files for export in read_file(path, limits)]
         todo = jobs(exports, config, evaluators, emit)
         with progress_bar() as progress:
             bar = progress.add_task("evaluating", total=len(todo))
             return await evaluate(todo, config, emit, partial(progress.advance, bar))
     finally:
+        for evaluator in evaluators.values():
+            await evaluator.aclose()
         for client in clients:
             await client.aclose()
 

@@ -16,10 +16,7 @@ def check_client(config: Config) -> None:
         ConfigError: A property is unknown, has a value that it cannot have, or lacks another one.
     """
     kafka = config.kafka
-    message_bytes = config.limits.message_bytes
-    consumer = kafka_settings.consumer(
-        kafka, kafka.group_id, message_bytes=message_bytes, protocol="consumer"
-    )
+    consumer = kafka_settings.consumer(kafka, kafka.group_id, protocol="consumer")
     try:
         Producer(_offline(dict(kafka_settings.producer(kafka))))
         Consumer(_offline(consumer)).close()

@@ -22,6 +22,7 @@ from workers.metrics import Metrics
 from workers.offsets import Commit
 from workers.publisher import Publisher
 from workers.replay import MakeClaim, Replay, Tally
+from workers.sinks.outputs import open_outputs
 from workers.telemetry import Telemetry
 from workers.topic_reader import Read
 
@@ -93,12 +94,21 @@ async def opened(config: Config, judge_share: float) -> AsyncIterator[Tools]:
         trouble[:] = [] if is_healthy else [why]
 
     try:
-        evaluators = build(config, open_judge)
+        evaluators = build(config, open_judge, emit)
         publisher = Publisher(kafka_settings.producer(config.kafka), emit, on_health)
+        outputs = open_outputs(config, emit)
+
+        def observe(outcomes: Sequence[Outcome]) -> None:
+            metrics.observe_outcomes(outcomes)
+            outputs.offer(outcomes)
+
         try:
-            yield Tools(config, evaluators, publisher, emit, metrics.observe_outcomes, trouble)
+            yield Tools(config, evaluators, publisher, emit, observe, trouble)
         finally:
             publisher.close(0)  # all that counts is acknowledged
+            await asyncio.to_thread(outputs.close)
+            for evaluator in evaluators.values():
+                await evaluator.aclose()
     finally:
         for judge in judges:
             await judge.aclose()

@@ -39,6 +39,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "rd_kafka_mock_broker_set_up": (_INT, (_POINTER, _INT32)),
     "rd_kafka_mock_broker_set_rtt": (_INT, (_POINTER, _INT32, _INT)),
     "rd_kafka_mock_partition_set_leader": (_INT, (_POINTER, _TEXT, _INT32, _INT32)),
+    "rd_kafka_mock_coordinator_set": (_INT, (_POINTER, _TEXT, _TEXT, _INT32)),
     "rd_kafka_mock_push_request_errors_array": (None, (_POINTER, _INT16, _SIZE, _POINTER)),
 }
 _PRODUCER = 0  # rd_kafka_type_t
@@ -108,6 +109,10 @@ class MockCluster:
     def set_leader(self, topic: str, partition: int, broker: int) -> None:
         """Move the leadership of a partition; clients learn of it by an error and new metadata."""
         self._call("rd_kafka_mock_partition_set_leader", topic.encode(), partition, broker)
+
+    def set_coordinator(self, group: str, broker: int) -> None:
+        """Move the coordinator of a consumer group; its members learn of it by an error."""
+        self._call("rd_kafka_mock_coordinator_set", b"group", group.encode(), broker)
 
     def push_errors(self, api_key: int, *codes: int) -> None:
         """Let the next requests of a kind fail, one error each, then succeed again.

@@ -16,6 +16,7 @@ from typing import Any, Self
 MODEL = "assay-stand-in"
 
 _WORD = re.compile(r"[a-z0-9]{3,}")
+_QUOTE_CHARS = 60
 _RECEIPT = re.compile(r"^Receipt of this request: ([0-9a-f]+)$", re.MULTILINE)
 _COMMON = frozenset(
     {"the", "and", "for", "you", "your", "that", "this", "with", "are", "was", "has", "can", "will"}
@@ -109,7 +110,7 @@ class StandInJudge:
         receipt = _RECEIPT.search(system)
         answer: dict[str, Any] = {
             "receipt": receipt[1] if receipt else "",
-            "quote": "",
+            "quote": data.get("output", "")[:_QUOTE_CHARS],
             "reason": opinion.reason,
             "applicable": opinion.applies,
             "items": {

@@ -174,7 +174,7 @@ def test_a_broker_that_is_down_is_one_message(
         (("scores", "--since", "soon"), '--since "soon": is no duration; write 30s, 15m, 24h or'),
         (("evaluate", "x.pb", "--fail-under", "pii"), '--fail-under "pii": not EVALUATOR=RATE'),
         (("evaluate", "x.pb", "--fail-under", "pii=2"), '--fail-under "pii=2": not EVALUATOR=RATE'),
-        (("run", "--lane", "trace"), "trace"),
+        (("run", "--lane", "traces"), "traces"),
         (("evaluate",), "FILE"),
         (("nothing",), "No such command"),
     ],
