@@ -73,6 +73,7 @@ class CallRecord:
         latency_s: Seconds spent in requests.
         model_answered: The model that answered last, as it called itself.
         mode: Structured-output mode of the last answer.
+        may_degrade: A cap was reached, and code may answer in the judge's place.
     """
 
     def __init__(self) -> None:
@@ -84,6 +85,7 @@ class CallRecord:
         self.latency_s = 0.0
         self.model_answered: str | None = None
         self.mode: str | None = None
+        self.may_degrade = False
 
     def add(self, other: "CallRecord") -> None:
         """Count what another record holds; its model and mode are the later ones."""
