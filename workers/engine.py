@@ -7,15 +7,16 @@ harms only its own outcome: its code runs behind the wall (`wall.py`), or in a p
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import orjson
 
-from evaluators.contract import Judge, Need, Score, Skip, Subject
+from evaluators.contract import Judge, JudgeUse, Need, Score, Skip, Subject
 from evaluators.judge.bound import BoundJudge
+from evaluators.judge.budget import OpenBudget
 from evaluators.judge.evaluation import CallRecord, Deadline
 from evaluators.redact import redact
 from schemas.errors import JudgeFailure
@@ -103,6 +104,7 @@ class Engine:
         group_attributes: `cost.group_by.attributes`, the first that a span has is its tenant.
         origin: What asked for these evaluations.
         concurrency: Most evaluations at once, however large a record is.
+        open_budget: What pays for judges; None: nobody counts it.
     """
 
     def __init__(
@@ -113,11 +115,13 @@ class Engine:
         group_attributes: Sequence[str] = (),
         origin: Origin = Origin.LIVE,
         concurrency: int = 1000,
+        open_budget: OpenBudget | None = None,
     ) -> None:
         self._emit = emit
         self._now = now
         self._group_attributes = group_attributes
         self._origin = origin
+        self._open_budget = open_budget
         self._room = asyncio.Semaphore(concurrency)
 
     async def outcomes(self, jobs: Sequence[Job], meter: Meter) -> list[Outcome]:
@@ -134,6 +138,8 @@ class Engine:
             began = time.monotonic()
             record = CallRecord()
             conclusion = await self._evaluate(job, record, meter)
+            if record.may_degrade and conclusion.reason is Reason.BUDGET:
+                conclusion = await self._degraded(job, conclusion, record, meter)
             return self._write(job, conclusion, record, time.monotonic() - began)
 
     def _before(self, job: Job) -> _Conclusion | None:
@@ -149,13 +155,26 @@ class Engine:
             return _Conclusion(reason=Reason.EXPIRED, detail=f"{age_s:.0f} s old, limit {limit:g}")
         return _missing(job)
 
-    async def _evaluate(self, job: Job, record: CallRecord, meter: Meter) -> _Conclusion:
+    async def _degraded(
+        self, job: Job, spent: _Conclusion, record: CallRecord, meter: Meter
+    ) -> _Conclusion:
+        """What code says alone, where an evaluator is more than its judge."""
+        if job.evaluator.evaluator.judge_use is not JudgeUse.OPTIONAL:
+            return spent
+        alone = await self._evaluate(job, record, meter, has_judge=False)
+        if alone.score is None:
+            return alone
+        return replace(alone, score=replace(alone.score, degraded=True))
+
+    async def _evaluate(
+        self, job: Job, record: CallRecord, meter: Meter, *, has_judge: bool = True
+    ) -> _Conclusion:
         name, limit_s = job.evaluator.name, job.evaluator.deadline_s
         watch = Stopwatch(limit_s)
         subject = Subject(
             span=job.span,
             context=job.context,
-            judge=self._judge(job, record, watch, meter),
+            judge=self._judge(job, record, watch, meter) if has_judge else None,
             spans=(job.span,) if job.whole is None else job.whole.spans,
         )
         evaluation = Evaluation(name)
@@ -196,7 +215,8 @@ class Engine:
         policy: Callable[[str], str] = str if job.selected.content == "full" else redact
         deadline = Deadline(config.deadline_s)
         meter.evaluations.append((deadline, record))
-        return TimedJudge(BoundJudge(judge, deadline, record, policy), watch)
+        budget = None if self._open_budget is None else self._open_budget(job.selected.routes)
+        return TimedJudge(BoundJudge(judge, deadline, record, policy, budget), watch)
 
     def _judged(self, job: Job, result: object) -> _Conclusion:
         fault = fault_of(result)

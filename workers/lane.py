@@ -25,6 +25,7 @@ from .offsets import Offsets, Partition
 from .pipeline import Pipeline
 from .publisher import Publisher
 from .router import Router
+from .spend import Spend
 from .starts import Starts
 from .trace_intake import TraceIntake
 from .trace_pipeline import TracePipeline
@@ -93,6 +94,7 @@ def build_lane(
     count: Callable[[Counted], None],
     beat: Callable[[], None],
     joined: Callable[[], None],
+    spend: Spend | None = None,
 ) -> Lane:
     """Build one lane of a worker; see `pipeline.py` for how its parts work together."""
     mine = {key: value for key, value in evaluators.items() if value.lane == name}
@@ -151,6 +153,12 @@ def build_lane(
     )
     for judge in {e.judge for e in mine.values() if e.judge is not None}:
         judge.on_blocked(_JudgeSwitch(name, judge.name, gate, emit))
+    if spend is not None and any(e.judge is not None for e in mine.values()):
+        spend.on_blocked(
+            lambda budget, is_blocked, why: _JudgeSwitch(name, f"budget {budget}", gate, emit)(
+                is_blocked, why
+            )
+        )
     pipeline = Pipeline(
         lane=name,
         consumer=consumer,
@@ -160,6 +168,7 @@ def build_lane(
             emit,
             group_attributes=config.cost.group_by.attributes,
             concurrency=config.limits.in_flight,
+            open_budget=None if spend is None else spend.open_budget,
         ),
         publisher=publisher,
         dead_letters=DeadLetters(
@@ -189,7 +198,7 @@ def build_lane(
 
 @dataclass(frozen=True, slots=True)
 class _JudgeSwitch:
-    """Lets a lane's intake stand still while one of its judges is out."""
+    """Lets a lane's intake stand still while one of its judges, or of its budgets, is out."""
 
     lane: str
     judge: str
