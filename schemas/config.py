@@ -110,6 +110,8 @@ class KafkaConfig(_Section):
     """Topic for outcomes, one for each span and evaluator."""
     dead_letters: Topic = "assay.dead_letters"
     """Topic for what cannot be read."""
+    leases: Topic = "assay.leases"
+    """Topic by which workers share `budgets`; needed where there is one."""
     otlp_scores: Topic | None = None
     """Topic that also gets each outcome, as an OTLP log record; null is none."""
     client: Annotated[
@@ -126,7 +128,7 @@ class KafkaConfig(_Section):
     @model_validator(mode="after")
     def _topics_differ(self) -> Self:
         uses = dict.fromkeys(self.spans, "spans")
-        for name in ("scores", "dead_letters", "otlp_scores"):
+        for name in ("scores", "dead_letters", "leases", "otlp_scores"):
             topic = getattr(self, name)
             if topic in uses:
                 raise ValueError(
@@ -262,6 +264,26 @@ class RouteConfig(_Section):
     """What a judge may see: `full`, `redacted`, or `none` (then no evaluator may ask a judge)."""
     max_age_s: Seconds | None = None
     """Seconds after which a span that waits is `skipped(expired)`; null is never."""
+
+
+class BudgetConfig(_Section):
+    """A cap on what judges cost, which all workers share."""
+
+    name: Name
+    """Name of the budget, on its metrics and alerts; keep it while its period lasts."""
+    usd: Annotated[float, Field(gt=0, le=1e9), _NUMBER]
+    """US dollars that judges may cost in one period."""
+    per: Literal["hour", "day", "month"]
+    """The period, in UTC."""
+    at_cap: Literal["degrade", "skip", "pause"] = "degrade"
+    """What happens when it is spent: `degrade` lets code answer where an evaluator has such a stage
+    and skips the rest, `skip` is `skipped(budget)`, `pause` waits for the next period."""
+    lease: Annotated[float, Field(gt=0, le=1), _NUMBER] = 0.005
+    """Share of `usd` that one worker may hold at a time; what a killed worker held is lost."""
+    routes: Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(_distinct)] | None = (
+        None
+    )
+    """Routes that it pays for; null is all."""
 
 
 class GroupByConfig(_Section):
@@ -400,6 +422,8 @@ class Config(_Section):
     """Settings by evaluator; only what differs from the evaluator's own defaults."""
     routes: Annotated[tuple[RouteConfig, ...], Field(min_length=1)]
     """Which spans are evaluated, how many of them, and by whom."""
+    budgets: tuple[BudgetConfig, ...] = ()
+    """Caps on what judges cost; an evaluation is charged to each that names one of its routes."""
     cost: CostConfig = CostConfig()
     """How the cost of the observed calls is counted."""
     traces: TracesConfig = TracesConfig()

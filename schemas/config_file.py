@@ -20,8 +20,6 @@ from .errors import ConfigError
 from .yaml_file import Document, Location, dotted, read_text, read_yaml
 
 _NOT_BUILT = (
-    ("budgets",),
-    ("kafka", "leases"),
     ("evaluators", "*", "anchors"),
     ("evaluators", "*", "calibration"),
 )
@@ -258,6 +256,26 @@ def _check_references(config: Config, document: Document, known: Collection[str]
                 location = ("routes", index, "evaluators", place)
                 where = f'route "{route.name}"'
                 raise _unknown_evaluator(name, where, names, document, location)
+    _check_budgets(config, document, first)
+
+
+def _check_budgets(config: Config, document: Document, routes: Mapping[str, int]) -> None:
+    first: dict[str, int] = {}
+    for index, budget in enumerate(config.budgets):
+        if budget.name in first:
+            raise document.error(
+                f'budgets[{index}].name "{budget.name}" is taken by budgets[{first[budget.name]}]; '
+                "give each budget a name of its own",
+                ("budgets", index, "name"),
+            )
+        first[budget.name] = index
+        for place, name in enumerate(budget.routes or ()):
+            if name not in routes:
+                raise document.error(
+                    f'unknown route "{name}" in budget "{budget.name}"; '
+                    f"{_suggestion(name, routes)}",
+                    ("budgets", index, "routes", place),
+                )
 
 
 def _check_evaluator(

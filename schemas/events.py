@@ -97,6 +97,24 @@ class StructuredModeChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseDecided:
+    """The log has said what a worker that asked for a part of a budget may spend."""
+
+    budget: str
+    usd: float
+    """0 where the cap leaves too little."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetReached:
+    """A judge was not called, because a cap is reached; told for each evaluation."""
+
+    budget: str
+    at_cap: str
+    """`degrade`, `skip` or `pause`."""
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluatorRaised:
     """A plugin raised, hung or returned what is no score; only its own outcome suffers."""
 
@@ -284,6 +302,8 @@ Event = (
     | BreakerMoved
     | LimiterMoved
     | StructuredModeChanged
+    | LeaseDecided
+    | BudgetReached
     | EvaluatorRaised
     | EvaluationAbandoned
     | TaskLeft

@@ -23,10 +23,12 @@ from schemas.events import Event
 from schemas.outcome import Outcome
 
 from . import kafka_settings
+from .budgets import open_spend, require_prices
 from .configured import Configured, build, judges_of
 from .health import Health, serve
 from .intake import Counted
 from .lane import Lane, build_lane, lanes_of
+from .lease_topic import check_lease_topic
 from .malloc import give_back_large_buffers
 from .metrics import Metrics
 from .offsets import Partition
@@ -64,6 +66,8 @@ def missing_topics(config: Config, gives_up: Callable[[], bool] = lambda: False)
     wanted = {*config.kafka.spans, config.kafka.scores, config.kafka.dead_letters}
     if config.kafka.otlp_scores is not None:
         wanted.add(config.kafka.otlp_scores)
+    if config.budgets:
+        wanted.add(config.kafka.leases)
     until = time.monotonic() + _BROKER_WAIT_S
     while True:
         try:
@@ -124,6 +128,7 @@ class Worker:
         self._lanes: list[Lane] = []
         self._judges: list[JudgeClient] = []
         self._endpoints = Endpoints()
+        self._spend = open_spend(config, self._emit, partial(self._health.set_ready, "leases"))
         self._is_stopping = False
         self._is_signalled = False
         self._loop: asyncio.AbstractEventLoop
@@ -153,6 +158,7 @@ class Worker:
         config = self._config
         registry = CollectorRegistry()
         evaluators = build(config, self._open_judge, self._emit)
+        require_prices(config, evaluators)
         names = tuple(self._wanted_lanes or lanes_of(evaluators))
         self._metrics = Metrics(registry, config, lanes=names)
         self._telemetry = Telemetry(self._metrics, self._log)
@@ -167,12 +173,15 @@ class Worker:
         try:
             await self._check_topics()
             if not self._is_stopping:
+                await self._start_spend()
                 await self._run_lanes(names, evaluators)
         finally:
             for evaluator in evaluators.values():
                 await evaluator.aclose()
             for judge in self._judges:
                 await judge.aclose()
+            if self._spend is not None:
+                await self._spend.close()
             server.close()
 
     async def _run_lanes(self, names: Sequence[str], evaluators: Mapping[str, Configured]) -> None:
@@ -215,6 +224,7 @@ class Worker:
             count=self._count,
             beat=partial(self._health.beat, f"poll {name}"),
             joined=partial(self._health.set_ready, f"lane {name}", True),
+            spend=self._spend,
         )
 
     def _open_judge(self, name: str, judge: JudgeConfig) -> JudgeClient:
@@ -224,6 +234,7 @@ class Worker:
             emit=self._emit,
             text_chars=self._config.limits.text_chars,
             endpoints=self._endpoints,
+            probe_budget=None if self._spend is None else self._spend.every,
         )
         self._judges.append(client)
         return client
@@ -258,6 +269,14 @@ class Worker:
                 f"{self._config.kafka.bootstrap_servers}: no topic {', '.join(missing)}; "
                 "create what is missing, or run assay topics --create"
             )
+
+    async def _start_spend(self) -> None:
+        if self._spend is None:
+            return
+        await asyncio.to_thread(check_lease_topic, self._config)
+        await self._spend.start()
+        for budget in self._config.budgets:
+            self._metrics.budgets.watch(budget.name, partial(self._spend.spent_ratio, budget.name))
 
     @contextlib.contextmanager
     def _signals_caught(self) -> Iterator[None]:

@@ -6,16 +6,17 @@ harms only its own outcome: its code runs behind the wall (`wall.py`), or in a p
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import orjson
 
-from evaluators.contract import Judge, Need, Score, Skip, Subject
+from evaluators.contract import Judge, JudgeUse, Need, Score, Skip, Subject
 from evaluators.judge.bound import BoundJudge
+from evaluators.judge.budget import OpenBudget
 from evaluators.judge.evaluation import CallRecord, Deadline
 from evaluators.redact import redact
 from evaluators.references import reference_of
@@ -106,6 +107,7 @@ class Engine:
         group_attributes: `cost.group_by.attributes`, the first that a span has is its tenant.
         origin: What asked for these evaluations.
         concurrency: Most evaluations at once, however large a record is.
+        open_budget: What pays for judges; None: nobody counts it.
     """
 
     def __init__(
@@ -116,11 +118,13 @@ class Engine:
         group_attributes: Sequence[str] = (),
         origin: Origin = Origin.LIVE,
         concurrency: int = 1000,
+        open_budget: OpenBudget | None = None,
     ) -> None:
         self._emit = emit
         self._now = now
         self._group_attributes = group_attributes
         self._origin = origin
+        self._open_budget = open_budget
         self._room = asyncio.Semaphore(concurrency)
 
     async def outcomes(self, jobs: Sequence[Job], meter: Meter) -> list[Outcome]:
@@ -137,6 +141,8 @@ class Engine:
             began = time.monotonic()
             calls = Calls(job.selected.routes[0])
             conclusion = await self._evaluate(job, calls, meter)
+            if calls.may_degrade and conclusion.reason is Reason.BUDGET:
+                conclusion = await self._degraded(job, conclusion, calls, meter)
             return self._write(job, conclusion, calls, time.monotonic() - began)
 
     def _before(self, job: Job) -> _Conclusion | None:
@@ -152,7 +158,20 @@ class Engine:
             return _Conclusion(reason=Reason.EXPIRED, detail=f"{age_s:.0f} s old, limit {limit:g}")
         return _missing(job)
 
-    async def _evaluate(self, job: Job, calls: Calls, meter: Meter) -> _Conclusion:
+    async def _degraded(
+        self, job: Job, spent: _Conclusion, calls: Calls, meter: Meter
+    ) -> _Conclusion:
+        """What code says alone, where an evaluator is more than its judge."""
+        if job.evaluator.evaluator.judge_use is not JudgeUse.OPTIONAL:
+            return spent
+        alone = await self._evaluate(job, calls, meter, has_judge=False)
+        if alone.score is None:
+            return alone
+        return replace(alone, score=replace(alone.score, degraded=True))
+
+    async def _evaluate(
+        self, job: Job, calls: Calls, meter: Meter, *, has_judge: bool = True
+    ) -> _Conclusion:
         name, limit_s = job.evaluator.name, job.evaluator.deadline_s
         watch = Stopwatch(limit_s)
         subject = Subject(
@@ -162,8 +181,11 @@ class Engine:
             spans=(job.span,) if job.whole is None else job.whole.spans,
         )
         evaluation = Evaluation(name)
-        bind = self._bind(job, calls, watch, meter)
-        call = partial(evaluate_with, job.evaluator, subject, bind, calls)
+        call: Callable[[], Coroutine[Any, Any, object]]
+        call = partial(job.evaluator.evaluator.evaluate, subject)
+        if has_judge:
+            bind = self._bind(job, calls, watch, meter)
+            call = partial(evaluate_with, job.evaluator, subject, bind, calls)
         task = asyncio.create_task(guarded(evaluation, call))
         try:
             ended = await watch.until_done(task)
@@ -199,7 +221,8 @@ class Engine:
         def bind(seat: Seat) -> Judge:
             deadline, record = Deadline(seat.config.deadline_s), calls.record_of(seat)
             meter.evaluations.append((deadline, record))
-            return TimedJudge(BoundJudge(seat.judge, deadline, record, policy), watch)
+            budget = None if self._open_budget is None else self._open_budget(job.selected.routes)
+            return TimedJudge(BoundJudge(seat.judge, deadline, record, policy, budget), watch)
 
         return bind
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evaluators.contract import Question, Verdict
+from evaluators.judge.budget import Budget
 from evaluators.judge.client import JudgeClient
 from evaluators.judge.evaluation import CallRecord, Deadline
 from evaluators.judge.exchange import Request
@@ -263,13 +264,19 @@ class PromptMeter(JudgeClient):
         self._chars = text_chars
         self.sizes: list[int] = []
 
-    async def ask(self, question: Question, deadline: Deadline, record: CallRecord) -> Verdict:
+    async def ask(
+        self,
+        question: Question,
+        deadline: Deadline,
+        record: CallRecord,
+        budget: Budget | None = None,
+    ) -> Verdict:
         """Measure the prompt.
 
         Raises:
             JudgeFailure: Always: there is no verdict.
         """
-        del deadline, record
+        del deadline, record, budget
         request = Request.of(question, 1, self._chars)
         prompt = write_prompt(request.question, request.data)
         self.sizes.append(len(prompt.system.encode()) + len(prompt.user.encode()))

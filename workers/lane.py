@@ -26,6 +26,7 @@ from .pipeline import Pipeline
 from .publisher import Publisher
 from .router import Router
 from .share import Share
+from .spend import Spend
 from .starts import Starts
 from .trace_intake import TraceIntake
 from .trace_pipeline import TracePipeline
@@ -97,6 +98,7 @@ def build_lane(
     count: Callable[[Counted], None],
     beat: Callable[[], None],
     joined: Callable[[], None],
+    spend: Spend | None = None,
 ) -> Lane:
     """Build one lane of a worker; see `pipeline.py` for how its parts work together."""
     mine = {key: value for key, value in evaluators.items() if value.lane == name}
@@ -161,6 +163,12 @@ def build_lane(
     )
     for judge in judges:
         judge.on_blocked(_JudgeSwitch(name, judge.name, gate, emit))
+    if spend is not None and any(e.judge is not None for e in mine.values()):
+        spend.on_blocked(
+            lambda budget, is_blocked, why: _JudgeSwitch(name, f"budget {budget}", gate, emit)(
+                is_blocked, why
+            )
+        )
     pipeline = Pipeline(
         lane=name,
         consumer=consumer,
@@ -170,6 +178,7 @@ def build_lane(
             emit,
             group_attributes=config.cost.group_by.attributes,
             concurrency=config.limits.in_flight,
+            open_budget=None if spend is None else spend.open_budget,
         ),
         publisher=publisher,
         dead_letters=DeadLetters(
@@ -199,7 +208,7 @@ def build_lane(
 
 @dataclass(frozen=True, slots=True)
 class _JudgeSwitch:
-    """Lets a lane's intake stand still while one of its judges is out."""
+    """Lets a lane's intake stand still while one of its judges, or of its budgets, is out."""
 
     lane: str
     judge: str

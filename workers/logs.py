@@ -52,6 +52,8 @@ class LogEvent(StrEnum):
     BREAKER_CLOSED = "judge_breaker_closed"
     LIMITER_MOVED = "judge_limit_moved"
     MODE_CHANGED = "judge_mode_changed"
+    LEASE_DECIDED = "lease_decided"
+    BUDGET_REACHED = "budget_reached"
     # evaluators and routes
     EVALUATOR_RAISED = "evaluator_raised"
     EVALUATION_ABANDONED = "evaluation_abandoned"

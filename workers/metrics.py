@@ -10,6 +10,7 @@ from schemas.config import Config
 from schemas.outcome import Origin, Outcome
 from schemas.reasons import Reason, Status
 
+from .budget_metrics import BudgetMetrics
 from .call_scores import CallScores
 from .cost_metrics import CostMetrics
 from .judge_metrics import JudgeMetrics
@@ -46,6 +47,7 @@ class Metrics:
     Attributes:
         pipeline: What came in, what is in flight, what lags.
         judges: What judge clients tell.
+        budgets: What is spent of the caps.
         outputs: What outputs besides the scores topic tell.
         traces: What waits to be whole.
         plugins: What evaluators did that they must not.
@@ -75,6 +77,7 @@ class Metrics:
             registry, lanes=lanes, routes=[route.name for route in config.routes], clock=clock
         )
         self.judges = JudgeMetrics(registry)
+        self.budgets = BudgetMetrics(registry, config.budgets)
         self.outputs = OutputMetrics(registry)
         self.traces = TraceMetrics(registry, topics=config.kafka.spans)
         self.trust = TrustMetrics(registry, config)

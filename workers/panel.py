@@ -57,6 +57,11 @@ class Calls:
         return any(record.attempts for _, record in self.records)
 
     @property
+    def may_degrade(self) -> bool:
+        """Whether a cap was reached, and code may answer in the judges' place."""
+        return any(record.may_degrade for _, record in self.records)
+
+    @property
     def injection_suspected(self) -> bool:
         """Whether some text tried to address a judge, whatever came of it."""
         return any(record.injection_suspected for _, record in self.records)

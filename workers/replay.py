@@ -32,6 +32,7 @@ from .pipeline import Pipeline
 from .publisher import Publisher
 from .replay_source import NO_BEGINNING, ReplaySource
 from .router import Router
+from .spend import Spend
 from .topic_reader import Read
 
 LANE = "replay"
@@ -71,11 +72,12 @@ class Replay:
         choose: Which evaluations to make.
         remembers: As `Intake`; 0 where the records are not all of a stretch: what stood between
             them is not known, so that none of two copies of a call might be evaluated.
+        spend: What pays for judges; None: nobody counts it.
 
     Attributes:
         tally: What it has come to so far.
         offsets: Claims and watermarks of what it reads.
-        waiting_for: Why nothing goes on, by judge; empty while all judges answer.
+        waiting_for: Why nothing goes on, by judge or budget; empty while nothing is waited for.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Replay:
         observe: Callable[[Sequence[Outcome]], None],
         choose: Choose,
         remembers: int = 0,
+        spend: Spend | None = None,
     ) -> None:
         self.tally = Tally()
         self.offsets = Offsets()
@@ -98,7 +101,9 @@ class Replay:
         self._source = ReplaySource(self.offsets, self._flight, self._gate)
         self._observe = observe
         for judge in judges_of(evaluators.values()):
-            judge.on_blocked(_Switch(judge.name, self._gate, self.waiting_for))
+            judge.on_blocked(_Switch(f'judge "{judge.name}"', self._gate, self.waiting_for))
+        if spend is not None:
+            spend.on_blocked(self._blocked_by_budget)
         self._pipeline = Pipeline(
             lane=LANE,
             consumer=self._source,
@@ -111,6 +116,7 @@ class Replay:
                 group_attributes=config.cost.group_by.attributes,
                 origin=origin,
                 concurrency=config.limits.in_flight,
+                open_budget=None if spend is None else spend.open_budget,
             ),
             publisher=publisher,
             dead_letters=None,  # they are there already: the code lane reads the same records
@@ -159,6 +165,9 @@ class Replay:
         """Whoever reads for `run` calls it at every poll: a stop ends the read, wherever it is."""
         self._source.look(count)
 
+    def _blocked_by_budget(self, budget: str, is_blocked: bool, why: str) -> None:
+        _Switch(f'budget "{budget}"', self._gate, self.waiting_for)(is_blocked, why)
+
     def _count(self, outcomes: Sequence[Outcome]) -> None:
         self.tally.outcomes.update((o.outcome, o.reason) for o in outcomes)
         self._observe(outcomes)
@@ -187,19 +196,19 @@ class InOrder:
 
 @dataclass(frozen=True, slots=True)
 class _Switch:
-    """Lets a replay stand still while one of its judges is out."""
+    """Lets a replay stand still while one of its judges is out, or its money is spent."""
 
-    judge: str
+    what: str
     gate: Gate
     waiting_for: dict[str, str]
 
     def __call__(self, is_blocked: bool, why: str) -> None:
         if is_blocked:
-            self.waiting_for[self.judge] = why
-            self.gate.close(self.judge)
+            self.waiting_for[self.what] = why
+            self.gate.close(self.what)
         else:
-            self.waiting_for.pop(self.judge, None)
-            self.gate.open(self.judge)
+            self.waiting_for.pop(self.what, None)
+            self.gate.open(self.what)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from schemas.events import (
     BreakerMoved,
     BreakerState,
+    BudgetReached,
     CommitFailed,
     DeadLettered,
     EvaluationAbandoned,
@@ -21,6 +22,7 @@ from schemas.events import (
     JudgeRetried,
     KafkaError,
     LateResultDropped,
+    LeaseDecided,
     LimiterMoved,
     LoopBlocked,
     LoopFreed,
@@ -86,6 +88,8 @@ class Telemetry:
                 | StructuredModeChanged()
             ):
                 self._judge(event)
+            case LeaseDecided() | BudgetReached():
+                self._budget(event)
             case EvaluatorRaised() | EvaluationAbandoned() | RouteFailed():
                 self._evaluation(event)
             case TaskLeft() | TaskLeftEnded() | ProcessEnded() | LoopBlocked() | LoopFreed():
@@ -155,6 +159,24 @@ class Telemetry:
                     model=event.model,
                     mode=event.mode,
                     dropped=event.dropped,
+                )
+            case _:
+                assert_never(event)
+
+    def _budget(self, event: LeaseDecided | BudgetReached) -> None:
+        budgets = self._metrics.budgets
+        match event:
+            case LeaseDecided():
+                budgets.decided(event)
+                usd = round(event.usd, 9)
+                self._log("debug", LogEvent.LEASE_DECIDED, budget=event.budget, usd=usd)
+            case BudgetReached():
+                budgets.reached(event)
+                self._log_once(
+                    "warning",
+                    LogEvent.BUDGET_REACHED,
+                    budget=event.budget,
+                    at_cap=event.at_cap,
                 )
             case _:
                 assert_never(event)

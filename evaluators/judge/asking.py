@@ -11,6 +11,7 @@ from schemas.errors import JudgeFailure
 from schemas.events import Emit, JudgeRetried
 from schemas.reasons import Reason
 
+from .budget import Budget, BudgetPaused
 from .endpoint import Endpoint, Permit
 from .evaluation import CallRecord, Deadline
 from .exchange import Exchange, Request
@@ -68,6 +69,7 @@ class Asking:
         request: The question, ready to be sent.
         deadline: The evaluation's budget.
         record: What its calls add up to.
+        budget: What pays for each of its calls.
         limits: How often and how long.
         emit: Told of each retry.
     """
@@ -80,6 +82,7 @@ class Asking:
         *,
         deadline: Deadline,
         record: CallRecord,
+        budget: Budget,
         limits: Limits,
         emit: Emit,
     ) -> None:
@@ -88,6 +91,7 @@ class Asking:
         self._request = request
         self._deadline = deadline
         self._record = record
+        self._budget = budget
         self._limits = limits
         self._emit = emit
         self._failures = 0
@@ -114,10 +118,11 @@ class Asking:
 
     async def _once(self) -> Verdict:
         permit = await self._enter()
-        seconds = min(self._limits.attempt_s, self._deadline.remaining())
         before_s = self._record.latency_s
         try:
-            verdict = await self._exchange.send(self._request, self._record, seconds)
+            verdict = await self._paid()
+        except BudgetPaused:
+            return await self._after_pause(permit)
         except Capacity as fault:
             self._deadline.give_back(self._record.latency_s - before_s)
             self._endpoint.limited(permit, fault.wait_s)
@@ -139,6 +144,14 @@ class Asking:
         finally:
             self._endpoint.release(permit)
         raise again
+
+    async def _paid(self) -> Verdict:
+        """Send the request once what it may cost is set aside; waiting for that does not count."""
+        draft = self._exchange.draft(self._request)
+        with self._deadline.paused():
+            charge = await self._budget.reserve(draft.most_nanos)
+        seconds = min(self._limits.attempt_s, self._deadline.remaining())
+        return await self._exchange.send(draft, charge, self._record, seconds)
 
     async def _enter(self) -> Permit:
         is_held = self._held_at is not None
@@ -171,6 +184,12 @@ class Asking:
         else:
             self._failures = min(self._failures, self._limits.max_attempts - 1)
             self._deadline.allow(self._limits.attempt_s)
+
+    async def _after_pause(self, permit: Permit) -> Verdict:
+        self._endpoint.release(permit)  # others may have money for this endpoint
+        with self._deadline.paused():
+            await self._budget.reopened()
+        raise _AgainError
 
     # One method for each policy; each raises what is final and returns what leads on.
 

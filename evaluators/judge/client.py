@@ -10,6 +10,7 @@ from schemas.config import JudgeConfig
 from schemas.events import Emit
 
 from .asking import Asking, Limits
+from .budget import Budget, BudgetPaused, BudgetSpent, Unlimited
 from .defences import Defences
 from .endpoint import Endpoint, Pace, Permit
 from .evaluation import CallRecord, Deadline
@@ -74,6 +75,7 @@ class JudgeClient:
         wait_s: Without `hold`: seconds after which they fail with `judge_unavailable`.
         endpoints: Shared with the other clients of the process; None shares nothing.
         defences: What stands between judged text and a verdict.
+        probe_budget: What pays for probing an endpoint that is down; None: nobody counts it.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class JudgeClient:
         wait_s: float = 0.0,
         endpoints: Endpoints | None = None,
         defences: Defences | None = None,
+        probe_budget: Budget | None = None,
     ) -> None:
         self._defences = defences or Defences()
         self.name = name
@@ -96,6 +99,7 @@ class JudgeClient:
         self._config = config
         self._emit = emit
         self._text_chars = text_chars
+        self._probe_budget = probe_budget or Unlimited()
         self._limits = Limits(config.max_attempts, config.attempt_s, None if hold else wait_s)
         shared = (endpoints or Endpoints()).shared_by(config, emit, clock)
         self._endpoint = shared.endpoint
@@ -118,13 +122,20 @@ class JudgeClient:
         """`model@host:port` of its endpoint, as events and metrics name it."""
         return self._endpoint.label
 
-    async def ask(self, question: Question, deadline: Deadline, record: CallRecord) -> Verdict:
+    async def ask(
+        self,
+        question: Question,
+        deadline: Deadline,
+        record: CallRecord,
+        budget: Budget | None = None,
+    ) -> Verdict:
         """Ask a question about one span.
 
         Args:
             question: What is asked; its data is redacted already.
             deadline: The evaluation's budget; it stands still while the endpoint is waited for.
             record: What the calls of the evaluation add up to.
+            budget: What pays for them; None: nobody counts it.
 
         Raises:
             JudgeFailure: No verdict can be had; final for this evaluation.
@@ -139,6 +150,7 @@ class JudgeClient:
             request,
             deadline=deadline,
             record=record,
+            budget=budget or Unlimited(),
             limits=self._limits,
             emit=self._emit,
         )
@@ -150,7 +162,7 @@ class JudgeClient:
         Returns:
             None where it does, else what is wrong with it.
         """
-        fault = await self._ask_neutrally()
+        fault = await self._ask_neutrally(Unlimited())
         if fault is None:
             return None
         return f'judge "{self.name}" ({self._endpoint.label}): {fault.why}'
@@ -169,7 +181,11 @@ class JudgeClient:
         await self._api.close()
 
     async def _probe_neutrally(self, permit: Permit) -> None:
-        fault = await self._ask_neutrally()
+        try:
+            fault = await self._ask_neutrally(self._probe_budget)
+        except (BudgetSpent, BudgetPaused):
+            self._endpoint.failed(permit, "there is no money left to try it")
+            return
         if fault is None or isinstance(fault, BadOutput):
             self._endpoint.succeeded(permit)
         elif isinstance(fault, Capacity):
@@ -177,12 +193,14 @@ class JudgeClient:
         else:
             self._endpoint.failed(permit, fault.why)
 
-    async def _ask_neutrally(self) -> Fault | None:
+    async def _ask_neutrally(self, budget: Budget) -> Fault | None:
         fault: Fault | None = None
         for _ in range(_PROBE_REQUESTS):
             request = Request.of(_NEUTRAL, self._config.max_output_tokens, self._text_chars)
             try:
-                await self._exchange.send(request, CallRecord(), self._config.attempt_s)
+                draft = self._exchange.draft(request)
+                charge = await budget.reserve(draft.most_nanos)
+                await self._exchange.send(draft, charge, CallRecord(), self._config.attempt_s)
             except Adapted as adapted:
                 fault = adapted
             except Fault as other:

@@ -77,6 +77,7 @@ class CallRecord:
         model_answered: The model that answered last, as it called itself.
         mode: Structured-output mode of the last answer.
         injection_suspected: Some text tried to address the judge, whatever came of it.
+        may_degrade: A cap was reached, and code may answer in the judge's place.
     """
 
     def __init__(self, route: str = "") -> None:
@@ -90,6 +91,7 @@ class CallRecord:
         self.model_answered: str | None = None
         self.mode: str | None = None
         self.injection_suspected = False
+        self.may_degrade = False
 
     def add(self, other: "CallRecord") -> None:
         """Count what another record holds; its model and mode are the later ones."""

@@ -15,6 +15,7 @@ from evaluators.contract import Question, Verdict
 from schemas.events import Emit, JudgeCalled
 from schemas.reasons import Reason
 
+from .budget import Bill, Charge, most_nanos, nanos_of
 from .clean import clean, cut
 from .defences import Defences
 from .evaluation import CallRecord
@@ -30,8 +31,9 @@ from .faults import (
     of_status,
 )
 from .injection import looks_injected
-from .modes import Modes
+from .modes import Mode, Modes
 from .price import Price
+from .prompt import Prompt
 from .transport import JudgeApi, trace_headers
 from .verdict import answer_contract
 
@@ -100,6 +102,22 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A request as it will be sent.
+
+    Attributes:
+        most_nanos: What it may cost at most, in billionths of a US dollar.
+    """
+
+    request: Request
+    mode: Mode
+    prompt: Prompt
+    parameters: Mapping[str, Any]
+    body: bytes
+    most_nanos: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Reply:
     """What matters of a chat completion."""
 
@@ -147,11 +165,29 @@ class Exchange:
         self._told = told
         self._clock = clock
 
-    async def send(self, request: Request, record: CallRecord, seconds: float) -> Verdict:
+    def draft(self, request: Request) -> Draft:
+        """Write a request down in the mode that the endpoint understands."""
+        question = request.question
+        prompt = self._defences.write(question, request.data, request.correction)
+        contract = answer_contract(question.items, question.may_abstain, question.quotes)
+        parameters = self._modes.parameters(contract.schema, request.max_tokens)
+        messages = [
+            {"role": "system", "content": prompt.system},
+            {"role": "user", "content": prompt.user},
+        ]
+        body = orjson.dumps({"model": self._model, "messages": messages, **parameters})
+        # Not every mode names the limit to the endpoint in the same words, but all name it.
+        most = most_nanos(self._price, len(body), request.max_tokens)
+        return Draft(request, self._modes.mode, prompt, parameters, body, most)
+
+    async def send(
+        self, draft: Draft, charge: Charge, record: CallRecord, seconds: float
+    ) -> Verdict:
         """Send a request and read the verdict.
 
         Args:
-            request: What to ask.
+            draft: What to ask.
+            charge: What is set aside for it; settled when this returns, however it does.
             record: Gets the attempt, its time and its tokens.
             seconds: Time for the whole answer, however slowly it comes.
 
@@ -161,16 +197,20 @@ class Exchange:
         record.sent += 1
         started = self._clock()
         spent = CallRecord()
+        bill = Bill(charge)
         result = "ok"
         try:
-            return await self._send(request, spent, seconds)
+            return await self._send(draft, spent, bill, seconds)
         except Fault as fault:
             result = fault.result
+            if fault.is_free:
+                bill.nanos = 0
             raise
         except asyncio.CancelledError:
             result = "cancelled"
             raise
         finally:
+            bill.settle()
             spent.latency_s = self._clock() - started
             spent.attempts = 0 if result == Capacity.result else 1
             record.add(spent)
@@ -190,34 +230,27 @@ class Exchange:
             )
         )
 
-    async def _send(self, request: Request, spent: CallRecord, seconds: float) -> Verdict:
-        mode = self._modes.mode
-        question = request.question
-        prompt = self._defences.write(question, request.data, request.correction)
-        contract = answer_contract(question.items, question.may_abstain, question.quotes)
-        parameters = self._modes.parameters(contract.schema, request.max_tokens)
-        messages = [
-            {"role": "system", "content": prompt.system},
-            {"role": "user", "content": prompt.user},
-        ]
-        body = orjson.dumps({"model": self._model, "messages": messages, **parameters})
+    async def _send(self, draft: Draft, spent: CallRecord, bill: Bill, seconds: float) -> Verdict:
+        mode, request = draft.mode, draft.request
         try:
             sent_at = self._clock()
-            response = await self._post(body, seconds)
+            response = await self._post(draft.body, seconds)
             try:
-                reply = self._read(response, spent)
+                reply = self._read(response, spent, bill)
             finally:
                 used = spent.input_tokens + spent.output_tokens
                 self._told(response.headers, sent_at, request.likely_tokens - used)
         except Rejected as fault:
-            dropped = self._modes.adapt(parameters, fault.param, fault.text)
+            dropped = self._modes.adapt(draft.parameters, fault.param, fault.text)
             if dropped is None:
                 raise
             raise Adapted(f"the endpoint does not know {dropped}") from None
         spent.mode = mode.value
         text = _text(reply)
         try:
-            verdict = self._defences.read(text, question, prompt.receipt, request.data)
+            verdict = self._defences.read(
+                text, request.question, draft.prompt.receipt, request.data
+            )
         except BadOutput as fault:
             self._modes.answered(mode, valid=fault.reason is not Reason.INVALID_OUTPUT)
             raise
@@ -249,7 +282,7 @@ class Exchange:
             why = f"the request could not be sent ({type(error).__name__})"
             raise EndpointFault(why) from None
 
-    def _read(self, response: httpx2.Response, spent: CallRecord) -> _Reply:
+    def _read(self, response: httpx2.Response, spent: CallRecord, bill: Bill) -> _Reply:
         try:
             body = orjson.loads(response.content)
         except orjson.JSONDecodeError:
@@ -270,6 +303,8 @@ class Exchange:
             message, str(choice.get("finish_reason")), model if isinstance(model, str) else None
         )
         self._count(body.get("usage"), reply, spent)
+        if spent.cost_usd is not None:
+            bill.nanos = nanos_of(spent.cost_usd)
         return reply
 
     def _count(self, usage: Any, reply: _Reply, spent: CallRecord) -> None:

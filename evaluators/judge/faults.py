@@ -60,9 +60,12 @@ class Fault(Exception):  # noqa: N818  a fault of the judge's, not of this progr
     Attributes:
         result: The value of `JudgeCalled.result`.
         why: A few words for logs and the outcome's `detail`.
+        is_free: Whether nothing can have been billed: the endpoint turned the request away, or
+            never got it.
     """
 
     result = "endpoint_error"
+    is_free = False
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -77,6 +80,7 @@ class Capacity(Fault):
     """
 
     result = "rate_limited"
+    is_free = True
 
     def __init__(self, why: str, wait_s: float | None) -> None:
         super().__init__(why)
@@ -87,6 +91,7 @@ class Outage(Fault):
     """A refusal that must hit every call alike."""
 
     result = "terminal"
+    is_free = True
 
 
 class EndpointFault(Fault):
@@ -97,10 +102,18 @@ class EndpointFault(Fault):
         wait_s: How long it wants to be left alone; 0 where it does not say.
     """
 
-    def __init__(self, why: str, *, overloaded: bool = False, wait_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        why: str,
+        *,
+        overloaded: bool = False,
+        wait_s: float = 0.0,
+        is_free: bool = False,
+    ) -> None:
         super().__init__(why)
         self.overloaded = overloaded
         self.wait_s = wait_s
+        self.is_free = is_free
 
 
 class TimedOut(EndpointFault):
@@ -167,7 +180,8 @@ def of_error(error: openai.OpenAIError) -> Fault:
     if isinstance(error.__cause__, ResponseRefused):
         return EndpointFault(str(error.__cause__))
     cause = type(error.__cause__ or error).__name__
-    return EndpointFault(f"the connection to the endpoint failed ({cause})")
+    is_free = isinstance(error.__cause__, httpx2.ConnectError)  # there was nobody to send it to
+    return EndpointFault(f"the connection to the endpoint failed ({cause})", is_free=is_free)
 
 
 def _error_body(response: httpx2.Response) -> Any:

@@ -31,7 +31,7 @@ WANTED = {
     *("AssayCriticalFinding", "AssayVersionRegressed", "AssayCostRegressed"),
     *("AssayLatencyRegressed", "AssayCoverageLow", "AssaySamplingUneven", "AssayScoresStopped"),
     *("AssayJudgeFailing", "AssayJudgeBreakerOpen", "AssayDeadLetters", "AssayWorkBehind"),
-    *("AssayWorkStuck", "AssaySeriesOverflow", "AssayAbsent"),
+    *("AssayWorkStuck", "AssayBudgetNearlySpent", "AssaySeriesOverflow", "AssayAbsent"),
 }
 HARMLESS = {"low-n", "restart", "rubric-edited", "cold-start", "idle", "rate-changed"}
 """What must raise nothing, whatever else changes: services of these stories."""

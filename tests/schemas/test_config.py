@@ -230,8 +230,6 @@ def test_words_that_old_yaml_reads_as_booleans_stay_words(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("judges:", "budgets: []\njudges:", "budgets"),
-        ("  spans:", "  leases: assay.leases\n  spans:", "kafka.leases"),
         *(
             ("judge: default", f"{key}: x", f"evaluators.toxicity.{key}")
             for key in (
@@ -417,3 +415,19 @@ def test_example_in_the_reference_page_is_right(tmp_path: Path) -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert _load(tmp_path, example, OPENAI_API_KEY="sk").routes[0].name == "support"
     _schema().validate(yaml.safe_load(example))
+
+
+def test_a_budget_of_a_route_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    """The message names the route, the budget, and what it may have meant."""
+    budget = "budgets: [{name: b, usd: 1, per: day, routes: [suport]}]\njudges:"
+    fault = _fault(tmp_path, _changed("judges:", budget))
+    assert fault.endswith('unknown route "suport" in budget "b"; did you mean "support"?')
+
+
+def test_two_budgets_of_one_name_are_refused(tmp_path: Path) -> None:
+    """They would share their leases."""
+    budget = "{name: b, usd: 1, per: day}"
+    fault = _fault(tmp_path, _changed("judges:", f"budgets: [{budget}, {budget}]\njudges:"))
+    assert fault.endswith(
+        'budgets[1].name "b" is taken by budgets[0]; give each budget a name of its own'
+    )

@@ -38,8 +38,20 @@ class JudgeProcess:
 
     def calls(self) -> int:
         """Count the requests that it received."""
+        return self._stats()["calls"]
+
+    def billed_usd(self, input_usd_per_mtok: float, output_usd_per_mtok: float) -> float:
+        """What it has answered, at these prices, whether or not anybody read the answers."""
+        stats = self._stats()
+        return (
+            stats["prompt_tokens"] * input_usd_per_mtok
+            + stats["completion_tokens"] * output_usd_per_mtok
+        ) / 1e6
+
+    def _stats(self) -> dict[str, int]:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/stats", timeout=10) as reply:
-            return int(json.load(reply)["calls"])
+            stats: dict[str, int] = json.load(reply)
+        return stats
 
     def __enter__(self) -> Self:
         return self

@@ -170,6 +170,8 @@ class JudgeServer:
         decide: Answers an item of the rubric, from the judged data and the item's id.
         latency_s: Seconds before each answer.
         calls: Every request, unless `keep_calls` is off.
+        prompt_tokens: What it bills for, whether or not anybody is left to read the answer.
+        completion_tokens: As `prompt_tokens`.
     """
 
     def __init__(
@@ -182,6 +184,8 @@ class JudgeServer:
         self.count = 0
         self.in_flight = 0
         self.max_in_flight = 0
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
         self.port = 0
         self._keep_calls = keep_calls
         self._server: asyncio.Server | None = None
@@ -244,7 +248,12 @@ class JudgeServer:
         method, path, _ = request.split(" ", 2)
         raw = await reader.readexactly(int(headers.get("content-length", "0")))
         if path == "/stats":
-            stats = {"calls": self.count, "max_in_flight": self.max_in_flight}
+            stats = {
+                "calls": self.count,
+                "max_in_flight": self.max_in_flight,
+                "prompt_tokens": self.prompt_tokens,
+                "completion_tokens": self.completion_tokens,
+            }
             return await self._send(writer, Status(200, stats))
         call = Call(self.count, method, path, headers, json.loads(raw) if raw else {})
         self.count += 1
@@ -255,9 +264,17 @@ class JudgeServer:
         try:
             if self.latency_s:
                 await asyncio.sleep(self.latency_s)
-            return await self._act(self.script(call), call, reader, writer)
+            action = self.script(call)
+            self._bill(action)
+            return await self._act(action, call, reader, writer)
         finally:
             self.in_flight -= 1
+
+    def _bill(self, action: Action) -> None:
+        usage = action.usage if isinstance(action, Text) else Text("").usage
+        if action is None or isinstance(action, Changed | Text):
+            self.prompt_tokens += (usage or {}).get("prompt_tokens", 0)
+            self.completion_tokens += (usage or {}).get("completion_tokens", 0)
 
     async def _act(
         self,

@@ -21,6 +21,7 @@ from evaluators.contract import (
     Skip,
     Subject,
 )
+from evaluators.judge.budget import BudgetSpent, Charge
 from evaluators.judge.client import JudgeClient
 from schemas.config import EvaluatorConfig, JudgeConfig
 from schemas.errors import JudgeFailure
@@ -493,3 +494,39 @@ async def test_an_unreadable_judge_leaves_a_failed_outcome_with_its_record() -> 
     assert outcome.reason is Reason.INVALID_OUTPUT
     assert outcome.judge is not None
     assert outcome.judge.attempts >= 2
+
+
+class _Spent:
+    """A budget with nothing left."""
+
+    def __init__(self, *, may_degrade: bool) -> None:
+        self._may_degrade = may_degrade
+
+    async def reserve(self, nanos: int) -> Charge:
+        """Refuse."""
+        assert nanos >= 0
+        raise BudgetSpent("daily", may_degrade=self._may_degrade)
+
+    async def reopened(self) -> None:
+        """Nobody waits for this one."""
+        raise AssertionError
+
+
+@pytest.mark.parametrize("may_degrade", [True, False])
+async def test_at_the_cap_code_answers_only_where_it_may(*, may_degrade: bool) -> None:
+    """With `degrade` the heuristic stage answers, flagged; with `skip` nobody does."""
+
+    async def evaluate(subject: Subject) -> Score:
+        return Score(0.25) if subject.judge is None else await _ask(subject)
+
+    config = JudgeConfig.model_validate({"model": "m", "base_url": "http://127.0.0.1:9/v1"})
+    client = JudgeClient("default", config, emit=lambda _: None)
+    try:
+        job = _job(evaluate, judge=client, judge_config=config)
+        budget = _Spent(may_degrade=may_degrade)
+        outcome = await _one(job, open_budget=lambda _: budget)
+    finally:
+        await client.aclose()
+    assert outcome.flags.degraded is may_degrade
+    assert outcome.reason is (None if may_degrade else Reason.BUDGET)
+    assert outcome.judge is None

@@ -21,6 +21,7 @@ from evaluators.contract import (
     Subject,
     Verdict,
 )
+from evaluators.judge.budget import Budget
 from evaluators.judge.client import JudgeClient
 from evaluators.judge.evaluation import CallRecord, Deadline
 from schemas.config import Config, EvaluatorConfig, JudgeConfig
@@ -47,8 +48,14 @@ class _Judge(JudgeClient):
         self.said = said
         self.asked = 0
 
-    async def ask(self, question: Question, deadline: Deadline, record: CallRecord) -> Verdict:
-        del question, deadline
+    async def ask(
+        self,
+        question: Question,
+        deadline: Deadline,
+        record: CallRecord,
+        budget: Budget | None = None,
+    ) -> Verdict:
+        del question, deadline, budget
         self.asked += 1
         record.sent += 1
         record.attempts += 1

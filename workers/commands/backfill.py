@@ -175,6 +175,7 @@ def _replay(tools: Tools, asked: Asked, found: _Findings) -> Replay:
         evaluators,
         origin=Origin.BACKFILL,
         publisher=tools.publisher,
+        spend=tools.spend,
         emit=tools.emit,
         observe=tools.observe,
         choose=_choice(frozenset(asked.routes), found),

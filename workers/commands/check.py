@@ -12,6 +12,7 @@ from evaluators.judge.family import family_of
 from schemas.config import Config, JudgeConfig
 from schemas.errors import AssayError, ConfigError
 from schemas.events import Event
+from workers.budgets import concurrency, require_prices
 from workers.configured import Configured, build
 from workers.router import Router
 
@@ -45,12 +46,15 @@ async def _check(path: Path, config: Config, *, online: bool) -> None:
     try:
         Router(config.routes, _ignore)
         evaluators = build(config, open_judge)
+        require_prices(config, evaluators)
         check_client(config)
         console.print(f"{path}: ok")
         for name, evaluator in sorted(evaluators.items()):
             console.print(f"  {name}: {_describe(evaluator)}")
             for warning in _warnings(evaluator):
                 console.print(f"  warning: {name}: {warning}")
+        for line in concurrency(config, evaluators):
+            console.print(f"  {line}")
         for package in ("schemas", "evaluators", "workers"):
             spec = importlib.util.find_spec(package)
             where = "?" if spec is None or spec.origin is None else Path(spec.origin).parent
@@ -63,7 +67,9 @@ async def _check(path: Path, config: Config, *, online: bool) -> None:
 
 
 async def _online(config: Config, judges: list[JudgeClient], console: Console) -> None:
-    from workers.app import missing_topics  # noqa: PLC0415  the whole worker, only if asked for
+    # The whole worker, only if asked for.
+    from workers.app import missing_topics  # noqa: PLC0415
+    from workers.lease_topic import check_lease_topic  # noqa: PLC0415
 
     missing = await asyncio.to_thread(missing_topics, config)
     if missing:
@@ -72,6 +78,9 @@ async def _online(config: Config, judges: list[JudgeClient], console: Console) -
             "create what is missing, or run assay topics --create"
         )
     console.print(f"  broker {config.kafka.bootstrap_servers}: answers, topics are there")
+    if config.budgets:
+        await asyncio.to_thread(check_lease_topic, config)
+        console.print(f"  topic {config.kafka.leases}: can keep the books of the budgets")
     for judge in judges:
         fault = await judge.probe()
         if fault is not None:

@@ -117,6 +117,7 @@ async def _retry(config: Config, asked: Asked, found: _Findings) -> None:
                 tools.evaluators,
                 origin=Origin.RETRY,
                 publisher=tools.publisher,
+                spend=tools.spend,
                 emit=tools.emit,
                 observe=tools.observe,
                 choose=found.readings,

@@ -17,12 +17,15 @@ from schemas.config import Config, JudgeConfig
 from schemas.events import Emit
 from schemas.outcome import Outcome
 from workers import kafka_settings, logs
+from workers.budgets import open_spend, require_prices
 from workers.configured import Configured, build
+from workers.lease_topic import check_lease_topic
 from workers.metrics import Metrics
 from workers.offsets import Commit
 from workers.publisher import Publisher
 from workers.replay import MakeClaim, Replay, Tally
 from workers.sinks.outputs import open_outputs
+from workers.spend import Spend
 from workers.telemetry import Telemetry
 from workers.topic_reader import Read
 
@@ -47,6 +50,7 @@ class Tools:
         publisher: The producer.
         emit: Where events go.
         observe: Told of acknowledged outcomes.
+        spend: What pays for judges; None where the config has no budget.
         trouble: Why the producer is refused; empty while it is not.
     """
 
@@ -55,6 +59,7 @@ class Tools:
     publisher: Publisher
     emit: Emit
     observe: Callable[[Sequence[Outcome]], None]
+    spend: Spend | None = None
     trouble: list[str] = field(default_factory=list)
 
 
@@ -84,17 +89,30 @@ async def opened(config: Config, judge_share: float) -> AsyncIterator[Tools]:
     judges: list[JudgeClient] = []
     endpoints = Endpoints()
     trouble: list[str] = []
+    spend = open_spend(config, emit)
 
     def open_judge(name: str, judge: JudgeConfig) -> JudgeClient:
         chars = config.limits.text_chars
-        judges.append(JudgeClient(name, judge, emit=emit, text_chars=chars, endpoints=endpoints))
-        return judges[-1]
+        client = JudgeClient(
+            name,
+            judge,
+            emit=emit,
+            text_chars=chars,
+            endpoints=endpoints,
+            probe_budget=None if spend is None else spend.every,
+        )
+        judges.append(client)
+        return client
 
     def on_health(is_healthy: bool, why: str) -> None:
         trouble[:] = [] if is_healthy else [why]
 
     try:
         evaluators = build(config, open_judge, emit)
+        require_prices(config, evaluators)
+        if spend is not None:
+            await asyncio.to_thread(check_lease_topic, config)
+            await spend.start()
         publisher = Publisher(kafka_settings.producer(config.kafka), emit, on_health)
         outputs = open_outputs(config, emit)
 
@@ -103,7 +121,7 @@ async def opened(config: Config, judge_share: float) -> AsyncIterator[Tools]:
             outputs.offer(outcomes)
 
         try:
-            yield Tools(config, evaluators, publisher, emit, observe, trouble)
+            yield Tools(config, evaluators, publisher, emit, observe, spend, trouble)
         finally:
             publisher.close(0)  # all that counts is acknowledged
             await asyncio.to_thread(outputs.close)
@@ -112,6 +130,8 @@ async def opened(config: Config, judge_share: float) -> AsyncIterator[Tools]:
     finally:
         for judge in judges:
             await judge.aclose()
+        if spend is not None:
+            await spend.close()
 
 
 async def carry_out(
@@ -238,7 +258,7 @@ class Reporter:
 def _note(replay: Replay, tools: Tools) -> str:
     if tools.trouble:
         return f"the broker refuses outcomes: {tools.trouble[0]}"
-    waiting = [f'judge "{name}" is out ({why})' for name, why in replay.waiting_for.items()]
+    waiting = [f"{what} is out ({why})" for what, why in replay.waiting_for.items()]
     return f"waiting: {'; '.join(waiting)}" if waiting else ""
 
 

@@ -7,9 +7,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs re-export none
     AdminClient,
-    ConfigResource,
     NewTopic,
-    ResourceType,
 )
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +15,7 @@ from rich.table import Table
 from schemas.config import Config
 from schemas.errors import AssayError
 from workers import kafka_settings
+from workers.lease_topic import described, fault_of, wanted_config
 
 from .common import print_json
 from .kafka_client import check_client
@@ -38,12 +37,18 @@ class _Topic:
     wanted_partitions: int
     partitions: int = 0
     policy: str | None = None
+    config: tuple[tuple[str, str], ...] = (("cleanup.policy", "delete"),)
+    """What it is created with."""
+    fault: str | None = None
+    """Why it cannot do what only a topic of its kind has to."""
 
     @property
     def state(self) -> str:
-        """`ok`, `missing`, or `compacted`: its key is the trace id, so records would be lost."""
+        """`ok`, `missing`, `unfit`, or `compacted`, which would lose records: keys are not ids."""
         if not self.partitions:
             return "missing"
+        if self.fault is not None:
+            return "unfit"
         return "compacted" if "compact" in (self.policy or "") else "ok"
 
 
@@ -72,6 +77,9 @@ def run(config: Config, *, create: bool, as_lines: bool) -> None:
             f"{unfit}: cleanup.policy is compact, and records would be lost; set it to delete "
             "(kafka-configs --alter --add-config cleanup.policy=delete)"
         )
+    for topic in topics:
+        if topic.fault is not None:
+            raise TopicsNotReady(f"{topic.name}: {topic.fault}")
     if missing and not create:
         names = ", ".join(topic.name for topic in missing)
         raise TopicsNotReady(f"{names}: missing; create them, or run assay topics --create")
@@ -86,6 +94,9 @@ def _look(client: AdminClient, config: Config) -> list[_Topic]:
     ]
     if kafka.otlp_scores is not None:
         wanted.append(_Topic(kafka.otlp_scores, "outcomes as OTLP log records", _PARTITIONS))
+    if config.budgets:
+        kept = tuple(wanted_config(config.budgets).items())
+        wanted.append(_Topic(kafka.leases, "what is spent of the budgets", 1, config=kept))
     try:
         there = client.list_topics(timeout=_TIMEOUT_S).topics
     except KafkaException as error:
@@ -94,13 +105,23 @@ def _look(client: AdminClient, config: Config) -> list[_Topic]:
             "check kafka.bootstrap_servers and kafka.client, and that the cluster is up"
         ) from error
     return [
-        replace(
-            topic, partitions=len(there[topic.name].partitions), policy=_policy(client, topic.name)
-        )
+        _found(client, topic, len(there[topic.name].partitions), config)
         if topic.name in there
         else topic
         for topic in wanted
     ]
+
+
+def _found(client: AdminClient, topic: _Topic, partitions: int, config: Config) -> _Topic:
+    try:
+        settings = described(client, topic.name)
+    except KafkaException:  # the cluster does not tell
+        settings = None
+    policy = None if settings is None else settings.get("cleanup.policy")
+    fault = None
+    if topic.name == config.kafka.leases and config.budgets and settings is not None:
+        fault = fault_of(config.budgets, partitions, settings)
+    return replace(topic, partitions=partitions, policy=policy, fault=fault)
 
 
 def _create(client: AdminClient, missing: Sequence[_Topic]) -> None:
@@ -109,7 +130,7 @@ def _create(client: AdminClient, missing: Sequence[_Topic]) -> None:
             topic.name,
             num_partitions=topic.wanted_partitions,
             replication_factor=-1,  # the broker's default
-            config={"cleanup.policy": "delete"},
+            config=dict(topic.config),
         )
         for topic in missing
     ]
@@ -123,17 +144,6 @@ def _create(client: AdminClient, missing: Sequence[_Topic]) -> None:
                 f"{name}: could not be created: {error.args[0].str()}; "
                 "create it by other means, or give this user the right to"
             ) from error
-
-
-def _policy(client: AdminClient, topic: str) -> str | None:
-    """The topic's cleanup policy; None where the cluster does not tell."""
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    future = client.describe_configs([resource], request_timeout=_TIMEOUT_S)[resource]
-    try:
-        entries: dict[str, Any] = future.result(_TIMEOUT_S)
-    except KafkaException:
-        return None
-    return str(entries["cleanup.policy"].value) if "cleanup.policy" in entries else None
 
 
 def _as_object(topic: _Topic) -> dict[str, Any]:

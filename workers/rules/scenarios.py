@@ -4,6 +4,7 @@ Nothing is random: counters grow steadily, so that a story shows one behaviour. 
 the rules is measured elsewhere (docs/detection.md).
 """
 
+from .budget_stories import budgets
 from .pipeline_stories import outcomes, pipeline
 from .quality_stories import falling, holding, versions
 from .series import Phase, Step, Stratum, Stream, counter, gauge
@@ -22,6 +23,7 @@ def stories(times: Times) -> list[Story]:
         *silence_and_sampling(times),
         *outcomes(times),
         *pipeline(times),
+        *budgets(times),
     ]
 
 
