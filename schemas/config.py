@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from .calibration import Calibration
 from .kafka_properties import REFUSED_PROPERTIES, PropertyName, PropertyValue
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -208,6 +209,11 @@ class EvaluatorConfig(_Section):
     """What its alerts may do: `page`, only open a `ticket`, or `none` (a shadow run)."""
     owner: Text | None = None
     """Whose it is: on its alerts, for Alertmanager to route by."""
+    calibration: Path | None = None
+    """Record of `assay calibrate`, by which a corrected pass rate stands beside the raw one; a
+    relative path starts at the config's folder."""
+    calibrated: SkipJsonSchema[Calibration | None] = Field(default=None, repr=False)
+    """Content of the record, read by the loader; no key of the file."""
     rubric: Path | None = None
     """Rubric file (YAML) that is this evaluator; a relative path starts at the config's folder."""
     rubric_text: SkipJsonSchema[str | None] = Field(default=None, repr=False)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from .calibration import read_calibration
 from .config import PATTERNS, Config, EvaluatorConfig, JudgeConfig, KafkaConfig
 from .errors import ConfigError
 from .yaml_file import Document, Location, dotted, read_text, read_yaml
@@ -24,10 +25,9 @@ _NOT_BUILT = (
     ("kafka", "leases"),
     ("evaluators", "*", "isolate"),
     ("evaluators", "*", "anchors"),
-    ("evaluators", "*", "calibration"),
 )
 _RESERVED_EVALUATORS = frozenset({"cost", "latency"})
-_OF_THE_LOADER = frozenset({"rubric_text", "folder"})
+_OF_THE_LOADER = frozenset({"rubric_text", "folder", "calibrated"})
 """Fields of an evaluator's settings that are no keys of the file."""
 _HIDDEN = frozenset({"api_key", "client", "headers", "query", "proxy", "options"})
 """Keys whose values no message repeats."""
@@ -321,6 +321,17 @@ def _with_folder(evaluator: EvaluatorConfig, document: Document, name: str) -> E
     if evaluator.rubric is not None:
         location = ("evaluators", name, "rubric")
         update["rubric"], update["rubric_text"] = _read_named(evaluator.rubric, document, location)
+    if evaluator.calibration is not None:
+        location = ("evaluators", name, "calibration")
+        path, text = _read_named(evaluator.calibration, document, location)
+        try:
+            record = read_calibration(text, path)
+        except ConfigError as error:
+            raise document.error(f"{dotted(location)}: file {error}", location) from error
+        if record.evaluator != name:
+            fault = f'is of the evaluator "{record.evaluator}"; make one of "{name}"'
+            raise document.error(f"{dotted(location)} {fault}", location)
+        update["calibration"], update["calibrated"] = path, record
     return evaluator.model_copy(update=update)
 
 

@@ -106,6 +106,14 @@ class EvaluatorRaised:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationUnfit:
+    """A calibration does not hold for the evaluator that runs: its rate is not corrected."""
+
+    evaluator: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationAbandoned:
     """A task swallowed its cancellation; it is fenced and left behind."""
 
@@ -247,6 +255,7 @@ Event = (
     | StructuredModeChanged
     | EvaluatorRaised
     | EvaluationAbandoned
+    | CalibrationUnfit
     | RouteFailed
     | DeadLettered
     | PartitionsAssigned

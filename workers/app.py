@@ -18,11 +18,11 @@ from structlog.typing import FilteringBoundLogger
 from evaluators.judge.client import Endpoints, JudgeClient
 from schemas.config import Config, JudgeConfig
 from schemas.errors import AssayError, ConfigError
-from schemas.events import Event, LoopBlocked
+from schemas.events import CalibrationUnfit, Event, LoopBlocked
 from schemas.outcome import Outcome
 
 from . import kafka_settings
-from .configured import Configured, build, judges_of
+from .configured import Configured, build, contents_of, judges_of
 from .health import Health, serve
 from .intake import Counted
 from .lane import Lane, build_lane, lanes_of
@@ -150,6 +150,10 @@ class Worker:
         for judge in self._judges:
             asking = [name for name, one in evaluators.items() if judge in judges_of([one])]
             self._metrics.judges.start(judge.label, asking)
+        for evaluator in evaluators.values():
+            fault = self._metrics.trust.calibrate(evaluator, contents_of(config, evaluator.name))
+            if fault is not None:
+                self._emit(CalibrationUnfit(evaluator.name, fault))
         server = serve(config.metrics.host, config.metrics.port, registry, self._health)
         self.port = server.port
         try:

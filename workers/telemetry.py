@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from schemas.events import (
     BreakerMoved,
     BreakerState,
+    CalibrationUnfit,
     CommitFailed,
     DeadLettered,
     EvaluationAbandoned,
@@ -82,7 +83,7 @@ class Telemetry:
                 | StructuredModeChanged()
             ):
                 self._judge(event)
-            case EvaluatorRaised() | EvaluationAbandoned() | RouteFailed():
+            case EvaluatorRaised() | EvaluationAbandoned() | RouteFailed() | CalibrationUnfit():
                 self._evaluation(event)
             case DeadLettered() | LateResultDropped() | SpanRedelivered() | LoopBlocked():
                 self._records(event)
@@ -153,7 +154,9 @@ class Telemetry:
             case _:
                 assert_never(event)
 
-    def _evaluation(self, event: EvaluatorRaised | EvaluationAbandoned | RouteFailed) -> None:
+    def _evaluation(
+        self, event: EvaluatorRaised | EvaluationAbandoned | RouteFailed | CalibrationUnfit
+    ) -> None:
         match event:
             case EvaluatorRaised():
                 self._metrics.evaluator_errors.labels(event.evaluator).inc()
@@ -166,6 +169,14 @@ class Telemetry:
             case EvaluationAbandoned():
                 self._metrics.evaluations_abandoned.labels(event.evaluator).inc()
                 self._log_once("error", LogEvent.EVALUATION_ABANDONED, evaluator=event.evaluator)
+            case CalibrationUnfit():
+                self._metrics.trust.unfit.labels(event.evaluator).inc()
+                self._log_once(
+                    "warning",
+                    LogEvent.CALIBRATION_UNFIT,
+                    evaluator=event.evaluator,
+                    why=event.why,
+                )
             case RouteFailed():
                 self._metrics.pipeline.route_failures.labels(event.route).inc()
                 self._log_once(

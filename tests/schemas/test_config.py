@@ -237,7 +237,6 @@ def test_words_that_old_yaml_reads_as_booleans_stay_words(tmp_path: Path) -> Non
             for key in (
                 "isolate",
                 "anchors",
-                "calibration",
             )
         ),
     ],
