@@ -188,6 +188,15 @@ class JudgeConfig(_Section):
         return self
 
 
+class AnchorsConfig(_Section):
+    """Labelled items that are judged again and again, to notice that a judge has changed."""
+
+    file: Path
+    """JSON lines, as for `assay calibrate`; a relative path starts at the config's folder."""
+    per_hour: Annotated[float, Field(gt=0, le=3600), _NUMBER] = 10.0
+    """Items an hour, of all workers together."""
+
+
 class EvaluatorConfig(_Section):
     """What differs from an evaluator's own defaults."""
 
@@ -209,6 +218,8 @@ class EvaluatorConfig(_Section):
     """What its alerts may do: `page`, only open a `ticket`, or `none` (a shadow run)."""
     owner: Text | None = None
     """Whose it is: on its alerts, for Alertmanager to route by."""
+    anchors: AnchorsConfig | None = None
+    """Labelled items to watch its judge by; null is none."""
     calibration: Path | None = None
     """Record of `assay calibrate`, by which a corrected pass rate stands beside the raw one; a
     relative path starts at the config's folder."""

@@ -24,7 +24,6 @@ _NOT_BUILT = (
     ("budgets",),
     ("kafka", "leases"),
     ("evaluators", "*", "isolate"),
-    ("evaluators", "*", "anchors"),
 )
 _RESERVED_EVALUATORS = frozenset({"cost", "latency"})
 _OF_THE_LOADER = frozenset({"rubric_text", "folder", "calibrated"})
@@ -321,6 +320,10 @@ def _with_folder(evaluator: EvaluatorConfig, document: Document, name: str) -> E
     if evaluator.rubric is not None:
         location = ("evaluators", name, "rubric")
         update["rubric"], update["rubric_text"] = _read_named(evaluator.rubric, document, location)
+    if evaluator.anchors is not None:
+        place = ("evaluators", name, "anchors", "file")
+        path, _ = _read_named(evaluator.anchors.file, document, place)
+        update["anchors"] = evaluator.anchors.model_copy(update={"file": path})
     if evaluator.calibration is not None:
         location = ("evaluators", name, "calibration")
         path, text = _read_named(evaluator.calibration, document, location)

@@ -22,6 +22,7 @@ from schemas.events import CalibrationUnfit, Event, LoopBlocked
 from schemas.outcome import Outcome
 
 from . import kafka_settings
+from .anchors import Anchors, anchor_sets
 from .configured import Configured, build, contents_of, judges_of
 from .health import Health, serve
 from .intake import Counted
@@ -150,6 +151,7 @@ class Worker:
         for judge in self._judges:
             asking = [name for name, one in evaluators.items() if judge in judges_of([one])]
             self._metrics.judges.start(judge.label, asking)
+        self._anchor_sets = anchor_sets(config, evaluators)
         for evaluator in evaluators.values():
             fault = self._metrics.trust.calibrate(evaluator, contents_of(config, evaluator.name))
             if fault is not None:
@@ -176,6 +178,7 @@ class Worker:
         for lane in self._lanes:
             self._health.set_ready(f"lane {lane.name}", False, "has not joined its group yet")
         ticker = asyncio.create_task(self._tick())
+        anchors = asyncio.create_task(self._anchors().run())
         tasks = [asyncio.create_task(lane.run()) for lane in self._lanes]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -183,6 +186,8 @@ class Worker:
             self.stop()  # where one has failed the others drain; cancelled, they would repeat work
             await asyncio.wait(tasks)
             ticker.cancel()
+            anchors.cancel()
+            await asyncio.wait({anchors})
             # All that was acknowledged is committed. What is not belongs to records that the next
             # owner publishes: sent now, it would come twice.
             publisher.close(0)
@@ -203,6 +208,16 @@ class Worker:
             count=self._count,
             beat=partial(self._health.beat, f"poll {name}"),
             joined=partial(self._health.set_ready, f"lane {name}", True),
+        )
+
+    def _anchors(self) -> Anchors:
+        lanes = {lane.name: lane for lane in self._lanes}
+        return Anchors(
+            self._anchor_sets,
+            first=(self._config.kafka.spans[0], 0),
+            assigned=lambda name: lanes[name].offsets.assigned() if name in lanes else (),
+            emit=self._emit,
+            observe=self._metrics.trust.anchored,
         )
 
     def _open_judge(self, name: str, judge: JudgeConfig) -> JudgeClient:

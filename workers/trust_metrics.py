@@ -32,6 +32,18 @@ class TrustMetrics:
             ("evaluator", "result"),
             registry=registry,
         )
+        self._anchors = Counter(
+            "assay_anchors",
+            "Labelled items that were judged again, by whether the judge agrees with the label.",
+            ("evaluator", "result"),
+            registry=registry,
+        )
+        self._anchors_unscored = Counter(
+            "assay_anchors_unscored",
+            "Labelled items that were judged again and got no score.",
+            ("evaluator",),
+            registry=registry,
+        )
         self._fits = Gauge(
             "assay_calibration_fits",
             "Whether the calibration of an evaluator is of what runs, and corrects its rate.",
@@ -53,9 +65,20 @@ class TrustMetrics:
         )
         for name in sorted({name for route in config.routes for name in route.evaluators}):
             settings = config.evaluators.get(name)
+            if settings is not None and settings.anchors is not None:
+                self._anchors_unscored.labels(name)
+                for result in RESULTS:
+                    self._anchors.labels(name, result)
             if settings is not None and (settings.verify or settings.jury):
                 for result in RESULTS:
                     self._verdicts.labels(name, result)
+
+    def anchored(self, evaluator: str, agrees: bool | None) -> None:
+        """Count an anchor; None: it got no score."""
+        if agrees is None:
+            self._anchors_unscored.labels(evaluator).inc()
+        else:
+            self._anchors.labels(evaluator, AGREE if agrees else DISAGREE).inc()
 
     def calibrate(self, evaluator: Configured, contents: Iterable[str]) -> str | None:
         """Export the calibration of an evaluator; why not, where it does not fit."""

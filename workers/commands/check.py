@@ -13,6 +13,7 @@ from schemas.config import Config, JudgeConfig
 from schemas.errors import AssayError, ConfigError
 from schemas.events import Event
 from workers import calibrations
+from workers.anchors import anchor_sets
 from workers.configured import Configured, build, contents_of
 from workers.router import Router
 
@@ -46,6 +47,7 @@ async def _check(path: Path, config: Config, *, online: bool) -> None:
     try:
         Router(config.routes, _ignore)
         evaluators = build(config, open_judge)
+        anchor_sets(config, evaluators)
         check_client(config)
         console.print(f"{path}: ok")
         for name, evaluator in sorted(evaluators.items()):

@@ -4,7 +4,7 @@ Nothing is random: counters grow steadily, so that a story shows one behaviour. 
 the rules is measured elsewhere (docs/detection.md).
 """
 
-from .pipeline_stories import outcomes, pipeline
+from .pipeline_stories import anchors, outcomes, pipeline
 from .quality_stories import falling, holding, versions
 from .series import Phase, Step, Stratum, Stream, counter, gauge
 from .service_stories import cost_and_latency, safety, silence_and_sampling
@@ -21,6 +21,7 @@ def stories(times: Times) -> list[Story]:
         *cost_and_latency(times),
         *silence_and_sampling(times),
         *outcomes(times),
+        *anchors(times),
         *pipeline(times),
     ]
 
