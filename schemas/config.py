@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from .calibration import Calibration
 from .kafka_properties import REFUSED_PROPERTIES, PropertyName, PropertyValue
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -203,6 +204,15 @@ class ProcessConfig(_Section):
     """Evaluations after which a process is replaced, whatever it has leaked."""
 
 
+class AnchorsConfig(_Section):
+    """Labelled items that are judged again and again, to notice that a judge has changed."""
+
+    file: Path
+    """JSON lines, as for `assay calibrate`; a relative path starts at the config's folder."""
+    per_hour: Annotated[float, Field(gt=0, le=3600), _NUMBER] = 10.0
+    """Items an hour, of all workers together."""
+
+
 class EvaluatorConfig(_Section):
     """What differs from an evaluator's own defaults."""
 
@@ -224,6 +234,13 @@ class EvaluatorConfig(_Section):
     """What its alerts may do: `page`, only open a `ticket`, or `none` (a shadow run)."""
     owner: Text | None = None
     """Whose it is: on its alerts, for Alertmanager to route by."""
+    anchors: AnchorsConfig | None = None
+    """Labelled items to watch its judge by; null is none."""
+    calibration: Path | None = None
+    """Record of `assay calibrate`, by which a corrected pass rate stands beside the raw one; a
+    relative path starts at the config's folder."""
+    calibrated: SkipJsonSchema[Calibration | None] = Field(default=None, repr=False)
+    """Content of the record, read by the loader; no key of the file."""
     rubric: Path | None = None
     """Rubric file (YAML) that is this evaluator; a relative path starts at the config's folder."""
     rubric_text: SkipJsonSchema[str | None] = Field(default=None, repr=False)

@@ -1,7 +1,7 @@
 """Reads `assay.yaml`: one clear message for whatever is wrong with it, and no half-read config.
 
 The order is: YAML, `${NAME}` from the environment (in values that are text already, so that no
-variable can add YAML), keys that are not built yet, the models, references between sections, and
+variable can add YAML), the models, references between sections, and
 last the files that the config names.
 """
 
@@ -15,16 +15,13 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from .calibration import read_calibration
 from .config import PATTERNS, Config, EvaluatorConfig, JudgeConfig, KafkaConfig
 from .errors import ConfigError
 from .yaml_file import Document, Location, dotted, read_text, read_yaml
 
-_NOT_BUILT = (
-    ("evaluators", "*", "anchors"),
-    ("evaluators", "*", "calibration"),
-)
 _RESERVED_EVALUATORS = frozenset({"cost", "latency"})
-_OF_THE_LOADER = frozenset({"rubric_text", "folder"})
+_OF_THE_LOADER = frozenset({"rubric_text", "folder", "calibrated"})
 """Fields of an evaluator's settings that are no keys of the file."""
 _HIDDEN = frozenset({"api_key", "client", "headers", "query", "proxy", "options"})
 """Keys whose values no message repeats."""
@@ -73,7 +70,6 @@ def load(path: Path, environ: Mapping[str, str], known_evaluators: Collection[st
     document = read_yaml(path)
     if not isinstance(document.data, dict):
         raise document.error("should be a mapping that begins with kafka: and routes:", ())
-    _refuse_not_built(document)
     data = _substituted(document.data, (), document, environ)
     try:
         config = Config.model_validate(data)
@@ -98,18 +94,6 @@ def located(error: ConfigError, path: Path) -> ConfigError:
     locations = (location for location in document.lines if dotted(location) == error.key)
     line = next((document.lines[location] for location in locations), None)
     return ConfigError(str(error), path=path, line=line, key=error.key)
-
-
-def _refuse_not_built(document: Document) -> None:
-    for location in document.lines:
-        shape = tuple(
-            "*" if index == 1 and location[0] == "evaluators" else part
-            for index, part in enumerate(location)
-        )
-        if shape in _NOT_BUILT:
-            raise document.error(
-                f"{dotted(location)} is not built in this version; remove it", location
-            )
 
 
 def _substituted(
@@ -338,6 +322,21 @@ def _with_folder(evaluator: EvaluatorConfig, document: Document, name: str) -> E
     if evaluator.rubric is not None:
         location = ("evaluators", name, "rubric")
         update["rubric"], update["rubric_text"] = _read_named(evaluator.rubric, document, location)
+    if evaluator.anchors is not None:
+        place = ("evaluators", name, "anchors", "file")
+        path, _ = _read_named(evaluator.anchors.file, document, place)
+        update["anchors"] = evaluator.anchors.model_copy(update={"file": path})
+    if evaluator.calibration is not None:
+        location = ("evaluators", name, "calibration")
+        path, text = _read_named(evaluator.calibration, document, location)
+        try:
+            record = read_calibration(text, path)
+        except ConfigError as error:
+            raise document.error(f"{dotted(location)}: file {error}", location) from error
+        if record.evaluator != name:
+            fault = f'is of the evaluator "{record.evaluator}"; make one of "{name}"'
+            raise document.error(f"{dotted(location)} {fault}", location)
+        update["calibration"], update["calibrated"] = path, record
     return evaluator.model_copy(update=update)
 
 

@@ -124,6 +124,14 @@ class EvaluatorRaised:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationUnfit:
+    """A calibration does not hold for the evaluator that runs: its rate is not corrected."""
+
+    evaluator: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationAbandoned:
     """A task swallowed its cancellation; it is fenced and left behind."""
 
@@ -309,6 +317,7 @@ Event = (
     | TaskLeft
     | TaskLeftEnded
     | ProcessEnded
+    | CalibrationUnfit
     | RouteFailed
     | DeadLettered
     | PartitionsAssigned

@@ -19,12 +19,13 @@ from structlog.typing import FilteringBoundLogger
 from evaluators.judge.client import Endpoints, JudgeClient
 from schemas.config import Config, JudgeConfig
 from schemas.errors import AssayError, ConfigError
-from schemas.events import Event
+from schemas.events import CalibrationUnfit, Event
 from schemas.outcome import Outcome
 
 from . import kafka_settings
+from .anchors import Anchors, anchor_sets
 from .budgets import open_spend, require_prices
-from .configured import Configured, build, judges_of
+from .configured import Configured, build, contents_of, judges_of
 from .health import Health, serve
 from .intake import Counted
 from .lane import Lane, build_lane, lanes_of
@@ -168,6 +169,11 @@ class Worker:
         for judge in self._judges:
             asking = [name for name, one in evaluators.items() if judge in judges_of([one])]
             self._metrics.judges.start(judge.label, asking)
+        self._anchor_sets = anchor_sets(config, evaluators)
+        for evaluator in evaluators.values():
+            fault = self._metrics.trust.calibrate(evaluator, contents_of(config, evaluator.name))
+            if fault is not None:
+                self._emit(CalibrationUnfit(evaluator.name, fault))
         server = serve(config.metrics.host, config.metrics.port, registry, self._health)
         self.port = server.port
         try:
@@ -196,6 +202,7 @@ class Worker:
             self._health.set_ready(f"lane {lane.name}", False, "has not joined its group yet")
         self._watchdog.start()
         ticker = asyncio.create_task(self._tick())
+        anchors = asyncio.create_task(self._anchors().run())
         tasks = [asyncio.create_task(lane.run()) for lane in self._lanes]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -203,6 +210,8 @@ class Worker:
             self.stop()  # where one has failed the others drain; cancelled, they would repeat work
             await asyncio.wait(tasks)
             ticker.cancel()
+            anchors.cancel()
+            await asyncio.wait({anchors})
             self._watchdog.close()
             # All that was acknowledged is committed. What is not belongs to records that the next
             # owner publishes: sent now, it would come twice.
@@ -225,6 +234,17 @@ class Worker:
             beat=partial(self._health.beat, f"poll {name}"),
             joined=partial(self._health.set_ready, f"lane {name}", True),
             spend=self._spend,
+        )
+
+    def _anchors(self) -> Anchors:
+        lanes = {lane.name: lane for lane in self._lanes}
+        return Anchors(
+            self._anchor_sets,
+            first=(self._config.kafka.spans[0], 0),
+            assigned=lambda name: lanes[name].offsets.assigned() if name in lanes else (),
+            emit=self._emit,
+            observe=self._metrics.trust.anchored,
+            open_budget=None if self._spend is None else self._spend.open_budget,
         )
 
     def _open_judge(self, name: str, judge: JudgeConfig) -> JudgeClient:

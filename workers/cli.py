@@ -14,6 +14,7 @@ import typer
 
 from schemas.errors import AssayError, ConfigError, PluginError
 
+from .cli_calibrate import calibrate
 from .cli_dead_letters import dead_letters
 from .cli_evaluators import evaluators
 from .cli_options import DEFAULT_CONFIG, AsJson, ConfigPath
@@ -259,6 +260,7 @@ def top(
 
 app.command(short_help="Make failed and skipped evaluations again.")(retry)
 app.command(short_help="Evaluate what the spans topics hold of a time.")(backfill)
+app.command(short_help="Say how a judge agrees with people.")(calibrate)
 
 
 @app.command(short_help="Write Prometheus alert rules for a config.")

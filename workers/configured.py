@@ -111,6 +111,11 @@ class Configured:
         return EvaluatorRef(self.name, self.evaluator.version, self.kind, fingerprint)
 
 
+def contents_of(config: Config, name: str) -> list[str]:
+    """The content policies under which an evaluator's judge sees text, by its routes."""
+    return sorted({route.content for route in config.routes if name in route.evaluators})
+
+
 def judges_of(evaluators: Iterable[Configured]) -> set[JudgeClient]:
     """All judges that these evaluators may ask."""
     return {seat.judge for evaluator in evaluators for seat in evaluator.seats}

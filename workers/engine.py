@@ -139,7 +139,7 @@ class Engine:
             return self._write(job, conclusion, None, None)
         async with self._room:
             began = time.monotonic()
-            calls = Calls(job.selected.routes[0])
+            calls = Calls("".join(job.selected.routes[:1]))
             conclusion = await self._evaluate(job, calls, meter)
             if calls.may_degrade and conclusion.reason is Reason.BUDGET:
                 conclusion = await self._degraded(job, conclusion, calls, meter)

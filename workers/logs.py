@@ -45,6 +45,7 @@ class LogEvent(StrEnum):
     STOPPED = "worker_stopped"
     LIBRARY = "library_message"
     # judges
+    CALIBRATION_UNFIT = "calibration_unfit"
     JUDGE_CALLED = "judge_called"
     JUDGE_RETRIED = "judge_retried"
     BREAKER_OPENED = "judge_breaker_opened"

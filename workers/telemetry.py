@@ -12,6 +12,7 @@ from schemas.events import (
     BreakerMoved,
     BreakerState,
     BudgetReached,
+    CalibrationUnfit,
     CommitFailed,
     DeadLettered,
     EvaluationAbandoned,
@@ -90,7 +91,7 @@ class Telemetry:
                 self._judge(event)
             case LeaseDecided() | BudgetReached():
                 self._budget(event)
-            case EvaluatorRaised() | EvaluationAbandoned() | RouteFailed():
+            case EvaluatorRaised() | EvaluationAbandoned() | RouteFailed() | CalibrationUnfit():
                 self._evaluation(event)
             case TaskLeft() | TaskLeftEnded() | ProcessEnded() | LoopBlocked() | LoopFreed():
                 self._isolation(event)
@@ -181,7 +182,9 @@ class Telemetry:
             case _:
                 assert_never(event)
 
-    def _evaluation(self, event: EvaluatorRaised | EvaluationAbandoned | RouteFailed) -> None:
+    def _evaluation(
+        self, event: EvaluatorRaised | EvaluationAbandoned | RouteFailed | CalibrationUnfit
+    ) -> None:
         match event:
             case EvaluatorRaised():
                 self._metrics.plugins.errors.labels(event.evaluator).inc()
@@ -194,6 +197,14 @@ class Telemetry:
             case EvaluationAbandoned():
                 self._metrics.plugins.abandoned.labels(event.evaluator).inc()
                 self._log_once("error", LogEvent.EVALUATION_ABANDONED, evaluator=event.evaluator)
+            case CalibrationUnfit():
+                self._metrics.trust.unfit.labels(event.evaluator).inc()
+                self._log_once(
+                    "warning",
+                    LogEvent.CALIBRATION_UNFIT,
+                    evaluator=event.evaluator,
+                    why=event.why,
+                )
             case RouteFailed():
                 self._metrics.pipeline.route_failures.labels(event.route).inc()
                 self._log_once(

@@ -228,25 +228,6 @@ def test_words_that_old_yaml_reads_as_booleans_stay_words(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "key"),
-    [
-        *(
-            ("judge: default", f"{key}: x", f"evaluators.toxicity.{key}")
-            for key in (
-                "anchors",
-                "calibration",
-            )
-        ),
-    ],
-)
-def test_what_is_not_built_says_so(tmp_path: Path, old: str, new: str, key: str) -> None:
-    """A key of a later version is not taken for a typing error."""
-    fault = _fault(tmp_path, _changed(old, new))
-    assert fault.endswith(f": {key} is not built in this version; remove it")
-    assert re.match(r"assay\.yaml:\d+: ", fault)
-
-
-@pytest.mark.parametrize(
     ("settings", "fault"),
     [
         ("judge: default, verify: default", "verifies a judge by itself"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,8 +12,10 @@ from evaluators.judge.family import family_of
 from schemas.config import Config, JudgeConfig
 from schemas.errors import AssayError, ConfigError
 from schemas.events import Event
+from workers import calibrations
+from workers.anchors import anchor_sets
 from workers.budgets import concurrency, require_prices
-from workers.configured import Configured, build
+from workers.configured import Configured, build, contents_of
 from workers.router import Router
 
 from .kafka_client import check_client
@@ -47,11 +49,12 @@ async def _check(path: Path, config: Config, *, online: bool) -> None:
         Router(config.routes, _ignore)
         evaluators = build(config, open_judge)
         require_prices(config, evaluators)
+        anchor_sets(config, evaluators)
         check_client(config)
         console.print(f"{path}: ok")
         for name, evaluator in sorted(evaluators.items()):
             console.print(f"  {name}: {_describe(evaluator)}")
-            for warning in _warnings(evaluator):
+            for warning in _warnings(evaluator, contents_of(config, name)):
                 console.print(f"  warning: {name}: {warning}")
         for line in concurrency(config, evaluators):
             console.print(f"  {line}")
@@ -99,8 +102,11 @@ def _describe(evaluator: Configured) -> str:
     return text
 
 
-def _warnings(evaluator: Configured) -> Iterator[str]:
-    """Judges of one family make the same mistakes, and agree on them."""
+def _warnings(evaluator: Configured, contents: Sequence[str]) -> Iterator[str]:
+    """What is no error, and should be known: a calibration of something else, judges too alike."""
+    fault = calibrations.fault_of(evaluator, contents)
+    if fault is not None:
+        yield fault
     by_family: dict[str, list[str]] = {}
     for seat in evaluator.seats:
         by_family.setdefault(family_of(seat.config.model), []).append(seat.config.model)

@@ -52,6 +52,33 @@ def outcomes(times: Times) -> Iterable[Story]:
     )
 
 
+def anchors(times: Times) -> Iterable[Story]:
+    """Judges that are watched by labelled items."""
+
+    def lines(evaluator: str, agree: float, disagree: float) -> list[Line]:
+        seen = {"evaluator": evaluator, "outcome": "scored", "reason": ""}
+        lines = [counter("assay_outcomes_total", seen, [Step(times.end, 10)])]
+        for result, before, after in (("agree", 60, agree), ("disagree", 1, disagree)):
+            steps = [Step(times.turn, before), Step(AFTER_MINUTES, after)]
+            labels = {"evaluator": evaluator, "result": result}
+            lines.append(counter("assay_anchors_total", labels, steps))
+        return lines
+
+    yield Story(
+        "a judge agrees with half of its anchors, and did with nearly all",
+        ("evaluator", "test.drifted"),
+        lines("test.drifted", 30, 31),
+        frozenset({"AssayJudgeDrifted"}),
+        after=40,
+    )
+    yield Story(
+        "a judge agrees with a little less of its anchors",
+        ("evaluator", "test.steady"),
+        lines("test.steady", 59, 2),
+        near=frozenset({"AssayJudgeDrifted"}),
+    )
+
+
 def pipeline(times: Times) -> Iterable[Story]:
     """Judges' endpoints, records, partitions and labels, each well and unwell."""
     yield from _breakers(times)

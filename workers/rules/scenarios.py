@@ -5,7 +5,7 @@ the rules is measured elsewhere (docs/detection.md).
 """
 
 from .budget_stories import budgets
-from .pipeline_stories import outcomes, pipeline
+from .pipeline_stories import anchors, outcomes, pipeline
 from .quality_stories import falling, holding, versions
 from .series import Phase, Step, Stratum, Stream, counter, gauge
 from .service_stories import cost_and_latency, safety, silence_and_sampling
@@ -22,6 +22,7 @@ def stories(times: Times) -> list[Story]:
         *cost_and_latency(times),
         *silence_and_sampling(times),
         *outcomes(times),
+        *anchors(times),
         *pipeline(times),
         *budgets(times),
     ]
