@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -24,6 +25,8 @@ from hypothesis.stateful import (
 from workers import offset_metadata
 from workers.offset_metadata import Beginning
 from workers.offsets import Claim, Commit, Offsets, Partition
+
+pytestmark = pytest.mark.timeout(300)  # 5 s of work, on a machine that has nothing else to do
 
 PARTITIONS: tuple[Partition, ...] = (("spans", 0), ("spans", 1))
 BEGINNING = Beginning(2, 0, "cj")
@@ -324,7 +327,7 @@ class PartitionLife(RuleBasedStateMachine):
 
 
 PartitionLife.TestCase.settings = settings(
-    max_examples=150,
+    max_examples=100,
     stateful_step_count=40,
     # To shrink a life with floods in it takes minutes, and it is readable as it is.
     phases=(Phase.explicit, Phase.reuse, Phase.generate),

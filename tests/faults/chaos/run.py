@@ -173,7 +173,7 @@ def _carry_out(plan: Plan, stage: Stage, nemesis: Nemesis, *, is_real: bool) -> 
         in_flight=sum(kill.in_flight for kill in fleet.kills),
         bound=_bound(report["half_seconds"], fleet, losses) if is_real else None,
         unequal=None if plan.kill else _unequal(fleet.counted, report["statuses"]),
-        broken=stages.broken(stage, report),
+        broken=stages.broken(stage, report, is_calm=False),
         calm_s=calm_s,
         fresh_s=fresh_s,
         stops=fleet.stops,

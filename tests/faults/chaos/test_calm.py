@@ -20,6 +20,7 @@ RESTARTS = int(os.environ.get("ASSAY_RESTARTS") or 6)
 STORM = int(os.environ.get("ASSAY_STORM") or 8)
 OUTAGE_S = float(os.environ.get("ASSAY_OUTAGE_S") or 15)
 DRAIN_S = 2
+READY_S = 180.0
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
 
@@ -35,7 +36,7 @@ def test_rolling_restarts_publish_nothing_twice(kafka: KafkaServer, tmp_path: Pa
             if number % 2 == 0:
                 stage.ledger.ask(burst=300)
             leaving = stage.fleet.members[0]
-            stage.fleet.start().worker.wait_ready(STOP_LIMIT_S)
+            stage.fleet.start().worker.wait_ready(READY_S)
             stage.fleet.stop(leaving, STOP_LIMIT_S).join()
         stage.ledger.ask(rate=0)
         stage.settle(300)
@@ -64,7 +65,7 @@ def test_a_rebalance_storm_lets_work_go_on(kafka: KafkaServer, tmp_path: Path) -
             if number % 2 == 0:
                 guest = stage.fleet.start()
             else:
-                guest.worker.wait_ready(STOP_LIMIT_S)
+                guest.worker.wait_ready(READY_S)
                 stage.fleet.stop(guest, STOP_LIMIT_S)
             time.sleep(max(0.0, began + 2 * (number + 1) - time.monotonic()))  # noqa: TID251
         stormy = (stage.status()["judged"] - before) / (time.monotonic() - began)
