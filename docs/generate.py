@@ -339,6 +339,7 @@ def main(arguments: list[str]) -> int:
             continue
         stale.append(name)
         if "--check" not in arguments:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     verb = "is stale; run: python docs/generate.py" if "--check" in arguments else "written"
     for name in stale:
