@@ -11,8 +11,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 SUITE ?= all
-# Tests wait for brokers more than they compute: two of them share a core.
-all := --numprocesses 4 --dist loadfile -m "not alerts and not stack and not chaos"
+# Half of the time tests wait for brokers.
+all := --numprocesses 2 --dist loadfile -m "not alerts and not stack and not chaos"
 unit := -m "not alerts and not stack and not chaos and not attack and not kafka and not collector"
 kafka := -m "(kafka or collector) and not stack and not chaos"
 alerts := -m alerts
