@@ -7,7 +7,8 @@ occurs several times is merged. So upb does the work that a loop in Python would
 - `Heads` merges all spans of a message into one, which leaves two flat lists: every trace id and
   every tracestate, in order.
 - `Head` is that for one span, where the flat lists do not decide.
-- `LightSpan` leaves events and links out.
+- `LightSpan` leaves events and links out, and reads the attributes as a map, which the wire does not
+  tell from a list of keys and values: those that are wanted are looked up without a look at others.
 - `Counts` counts what a hostile span repeats, before anything is made of it.
 """
 
@@ -23,7 +24,7 @@ from google.protobuf.message_factory import GetMessageClass
 from opentelemetry.proto.common.v1 import common_pb2
 
 _PACKAGE = "assay.envelope"
-_KEY_VALUE = ".opentelemetry.proto.common.v1.KeyValue"
+_ANY_VALUE = ".opentelemetry.proto.common.v1.AnyValue"
 _TYPES = {
     "bytes": FieldDescriptorProto.TYPE_BYTES,
     "string": FieldDescriptorProto.TYPE_STRING,
@@ -46,7 +47,7 @@ _MESSAGES = {
         "optional bytes trace_id 1, optional bytes span_id 2, optional string trace_state 3,"
         "optional bytes parent_span_id 4, optional string name 5,"
         "optional fixed64 start_time_unix_nano 7, optional fixed64 end_time_unix_nano 8,"
-        f"repeated {_KEY_VALUE} attributes 9, optional LightStatus status 15"
+        "map AnyValue attributes 9, optional LightStatus status 15"
     ),
     "LightStatus": "optional int32 code 3",
 }
@@ -75,6 +76,12 @@ def _build() -> dict[str, Any]:
 
 def _add_field(message: DescriptorProto, label: str, kind: str, name: str, number: str) -> None:
     field = message.field.add(name=name, number=int(number))
+    if label == "map":
+        entry = message.nested_type.add(name=f"{name.title()}Entry")
+        entry.options.map_entry = True
+        _add_field(entry, "optional", "string", "key", "1")
+        _add_field(entry, "optional", _ANY_VALUE, "value", "2")
+        label, kind = "repeated", f"{message.name}.{entry.name}"
     field.label = (
         FieldDescriptorProto.LABEL_REPEATED
         if label == "repeated"

@@ -44,7 +44,7 @@ _Block = tuple[Any, Any, Sequence[bytes]]
 """The envelope's ResourceSpans, its ScopeSpans, the serialised spans."""
 
 _FEW_SPANS = 4
-"""Up to here all spans of a scope are searched at once, without a look at the first; a guess."""
+"""Up to here each span of a scope is searched, without a look at all of them at once; a guess."""
 
 _LIKE_JSON = re.compile(rb"(\xef\xbb\xbf)?[ \t\r\n]*[\[{][ \t\r\n]*[\[\]{}\"]")
 
@@ -202,9 +202,7 @@ def _marked(scope: bytes, spans: Sequence[bytes], search: MarkerSearch) -> Seque
     is_marked = _is_usual_scope_marked if len(scope) <= _USUAL_BYTES else _is_marked
     if is_marked(scope, search):
         return spans
-    if len(spans) > _FEW_SPANS and search(spans[0]):
-        return [data for data in spans if search(data)]
-    if len(spans) > 1 and not search(b"".join(spans)):
+    if len(spans) > _FEW_SPANS and not search(spans[0]) and not search(b"".join(spans)):
         return ()
     return [data for data in spans if search(data)]
 
@@ -301,15 +299,11 @@ def _check_counts(data: bytes, limits: Limits) -> None:
         check_count("links", len(counts.links), limits)
 
 
-def _wanted(pairs: Iterable[Any], keys: frozenset[str], limits: Limits) -> dict[str, Any]:
+def _wanted(values: Mapping[str, Any], keys: frozenset[str], limits: Limits) -> dict[str, Any]:
     attributes = {}
-    for pair in pairs:
-        key = pair.key
-        if key in keys:
-            value = pair.value
-            attributes[key] = (
-                value.string_value or value.int_value or _python(value, limits.nesting)
-            )
+    for key in keys.intersection(values):
+        value = values[key]
+        attributes[key] = value.string_value or value.int_value or _python(value, limits.nesting)
     return attributes
 
 

@@ -215,11 +215,11 @@ for _name in CONTENT_FIELDS:
     setattr(Span, _name, _ContentField(_name, getattr(Span, _name)))
 
 
-@dataclass(slots=True)
+@dataclass
 class Usage:
     """What one LLM call cost, read without its content: the input of cost attribution.
 
-    Not frozen for the reason that `Span` is not.
+    Neither frozen nor with slots for the reason that `Span` is neither.
     """
 
     trace_id: str
@@ -227,19 +227,26 @@ class Usage:
     parent_span_id: str | None
     service: str | None
     environment: str | None
-    provider: str | None
-    request_model: str | None
-    response_model: str | None
-    response_id: str | None
-    input_tokens: int | None
-    output_tokens: int | None
-    cached_input_tokens: int | None
-    cache_creation_input_tokens: int | None
-    reasoning_tokens: int | None
-    cost_usd: float | None
-    prompt_name: str | None
-    prompt_version: str | None
     start_unix_nano: int
     end_unix_nano: int
+    provider: str | None = None
+    request_model: str | None = None
+    response_model: str | None = None
+    response_id: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+    prompt_name: str | None = None
+    prompt_version: str | None = None
     groups: tuple[str | None, ...] = ()
     """Values of `cost.group_by.attributes`, first the span's own, else the resource's."""
+
+    @classmethod
+    def made(cls, fields: dict[str, Any]) -> "Usage":
+        """The usage with these attributes, all that have no default among them; not copied."""
+        usage = object.__new__(cls)
+        usage.__dict__ = fields
+        return usage

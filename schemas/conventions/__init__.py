@@ -57,7 +57,7 @@ def normalise(raw: RawSpan) -> Span:
     for convention in TABLE:
         if convention.matches(raw):
             return convention.read(raw)
-    return common(raw, None, SpanKind.OTHER)
+    return common(raw, None, SpanKind.OTHER, {})
 
 
 def usage(raw: RawSpan, group_keys: tuple[str, ...] = ()) -> Usage | None:

@@ -135,30 +135,32 @@ def exception_type(raw: RawSpan) -> str | None:
     return None
 
 
+_SESSION = ("session.id", "gen_ai.conversation.id", "traceloop.association.properties.session_id")
+
+
 def session_id(attributes: Attributes) -> str | None:
     """Read the session. OpenAI's Responses put a response's id where a conversation's belongs."""
-    get = attributes.get
-    if (value := get("session.id")) is not None and (session := label(value)) is not None:
-        return session
-    if (value := get("gen_ai.conversation.id")) is not None:
-        conversation = label(value)
-        if conversation is not None and not conversation.startswith("resp_"):
-            return conversation
-    return label(get("traceloop.association.properties.session_id"))
+    for key in _SESSION:
+        session = label(attributes.get(key))
+        if session is not None and not (key == _SESSION[1] and session.startswith("resp_")):
+            return session
+    return None
 
 
 _USER = ("user.id", "enduser.id", "traceloop.association.properties.user_id", "llm.user")
 _PROMPT_NAME = ("gen_ai.prompt.name", "traceloop.prompt.key")
 _PROMPT_VERSION = ("gen_ai.prompt.version", "traceloop.prompt.version")
+_SELDOM_NAMED = frozenset((*_SESSION, *_USER, *_PROMPT_NAME, *_PROMPT_VERSION))
+"""What most calls have none of: asked for together, before each is asked for."""
 
 
 def common(
     raw: RawSpan,
     convention: str | None,
     kind: SpanKind,
+    fields: dict[str, Any],
     content_setting: str | None = None,
     content: ReadContent | None = None,
-    **fields: Any,
 ) -> Span:
     """Build a span from what every OTLP span has and what a convention has read.
 
@@ -166,23 +168,21 @@ def common(
         raw: The span.
         convention: The name of the convention that read it, or None.
         kind: What the span stands for.
+        fields: Fields of `Span`, which becomes their owner; they win over what is read here:
+            service, environment, session, user, prompt, error. `error_type` None on a span in
+            error means: look for it.
         content_setting: The setting that turns content on; kept only on an LLM span without any.
         content: Reads `schemas.span.CONTENT_FIELDS`, once somebody asks for one of them.
-        **fields: Fields of `Span`; they win over what is read here: service, environment, session,
-            user, prompt, error. `error_type` None on a span in error means: look for it.
     """
     attributes, resource = raw.attributes, raw.resource
-    # What was read goes on in the same dict: to merge it into another takes 2 µs.
+    if not _SELDOM_NAMED.isdisjoint(attributes):
+        if "session_id" not in fields:
+            fields["session_id"] = session_id(attributes)
+        if "user_id" not in fields:
+            fields["user_id"] = first_label(attributes, *_USER)
+        _add_prompt(fields, attributes)
     if "environment" not in fields:
         fields["environment"] = environment(resource)
-    if "session_id" not in fields:
-        fields["session_id"] = session_id(attributes)
-    if "user_id" not in fields:
-        fields["user_id"] = first_label(attributes, *_USER)
-    if "prompt_name" not in fields:
-        fields["prompt_name"] = first_label(attributes, *_PROMPT_NAME)
-    if "prompt_version" not in fields:
-        fields["prompt_version"] = first_label(attributes, *_PROMPT_VERSION)
     error = fields.setdefault("error", raw.status_code == 2)  # noqa: PLR2004  OTLP's STATUS_CODE_ERROR
     if error and fields.get("error_type") is None:
         fields["error_type"] = label(attributes.get("error.type")) or exception_type(raw)
@@ -207,6 +207,13 @@ def common(
     fields["resource"] = resource
     fields["size_bytes"] = raw.size_bytes
     return Span.made(fields, content)
+
+
+def _add_prompt(fields: dict[str, Any], attributes: Attributes) -> None:
+    if "prompt_name" not in fields:
+        fields["prompt_name"] = first_label(attributes, *_PROMPT_NAME)
+    if "prompt_version" not in fields:
+        fields["prompt_version"] = first_label(attributes, *_PROMPT_VERSION)
 
 
 def _with_setting(content: ReadContent, setting: str) -> dict[str, Any]:
@@ -253,8 +260,7 @@ _RAW = "gen_ai.usage.raw"
 """Logfire: the provider's own usage as JSON, with the cache and reasoning it names nowhere else."""
 
 _COST = ("gen_ai.usage.cost", "gen_ai.cost.total_cost", "operation.cost")
-_SELDOM = frozenset((*_CACHED, *_CACHE_CREATION, *_REASONING, *_COST, _RAW))
-"""What most calls have none of: asked for together, before each is asked for."""
+_SELDOM_COUNTED = frozenset((*_CACHED, *_CACHE_CREATION, *_REASONING, *_COST, _RAW))
 
 _NAMES = (
     "gen_ai.operation.name",
@@ -293,19 +299,16 @@ def gen_ai_kind(attributes: Attributes) -> SpanKind:
 
 def gen_ai_call(attributes: Attributes) -> dict[str, Any]:
     """Read who answered and what it cost, present names of the GenAI conventions before older."""
+    get = attributes.get
     call: dict[str, Any] = {
-        "provider": provider_name(first(attributes, "gen_ai.provider.name", "gen_ai.system")),
-        "request_model": label(attributes.get("gen_ai.request.model")),
-        "response_model": label(attributes.get("gen_ai.response.model")),
-        "response_id": label(attributes.get("gen_ai.response.id")),
+        "provider": provider_name(get("gen_ai.provider.name") or get("gen_ai.system")),
+        "request_model": label(get("gen_ai.request.model")),
+        "response_model": label(get("gen_ai.response.model")),
+        "response_id": label(get("gen_ai.response.id")),
         "input_tokens": first_int(attributes, _INPUT),
         "output_tokens": first_int(attributes, _OUTPUT),
-        "cached_input_tokens": None,
-        "cache_creation_input_tokens": None,
-        "reasoning_tokens": None,
-        "cost_usd": None,
     }
-    if not _SELDOM.isdisjoint(attributes):
+    if not _SELDOM_COUNTED.isdisjoint(attributes):
         call["cached_input_tokens"] = first_int(attributes, _CACHED)
         call["cache_creation_input_tokens"] = first_int(attributes, _CACHE_CREATION)
         call["reasoning_tokens"] = first_int(attributes, _REASONING)
@@ -382,42 +385,22 @@ def gen_ai_tool(attributes: Attributes) -> dict[str, Any]:
     }
 
 
-def usage_of(
-    raw: RawSpan,
-    *,
-    provider: str | None = None,
-    request_model: str | None = None,
-    response_model: str | None = None,
-    response_id: str | None = None,
-    input_tokens: int | None = None,
-    output_tokens: int | None = None,
-    cached_input_tokens: int | None = None,
-    cache_creation_input_tokens: int | None = None,
-    reasoning_tokens: int | None = None,
-    cost_usd: float | None = None,
-    prompt_name: str | None = None,
-    prompt_version: str | None = None,
-) -> Usage:
-    """Build the usage of a call from its span and what a convention has read."""
-    resource = raw.resource
-    return Usage(
-        raw.trace_id,
-        raw.span_id,
-        raw.parent_span_id,
-        label(resource.get("service.name")),
-        environment(resource),
-        provider,
-        request_model,
-        response_model,
-        response_id,
-        input_tokens,
-        output_tokens,
-        cached_input_tokens,
-        cache_creation_input_tokens,
-        reasoning_tokens,
-        cost_usd,
-        prompt_name or first_label(raw.attributes, *_PROMPT_NAME),
-        prompt_version or first_label(raw.attributes, *_PROMPT_VERSION),
-        raw.start_unix_nano,
-        raw.end_unix_nano,
-    )
+def usage_of(raw: RawSpan, fields: dict[str, Any]) -> Usage:
+    """Build the usage of a call from its span and what a convention has read.
+
+    Args:
+        raw: The span.
+        fields: Fields of `Usage`, which becomes their owner; a prompt among them wins over what is
+            read here.
+    """
+    attributes, resource = raw.attributes, raw.resource
+    if not _SELDOM_NAMED.isdisjoint(attributes):
+        _add_prompt(fields, attributes)
+    fields["trace_id"] = raw.trace_id
+    fields["span_id"] = raw.span_id
+    fields["parent_span_id"] = raw.parent_span_id
+    fields["service"] = label(resource.get("service.name"))
+    fields["environment"] = environment(resource)
+    fields["start_unix_nano"] = raw.start_unix_nano
+    fields["end_unix_nano"] = raw.end_unix_nano
+    return Usage.made(fields)

@@ -72,10 +72,8 @@ def _read(raw: RawSpan) -> Span:
     elif kind is SpanKind.RETRIEVER:
         documents = first(attributes, "gen_ai.retrieval.documents", "traceloop.entity.output")
         fields["documents"] = read_documents(documents)
-    operation = label(attributes.get("gen_ai.operation.name"))
-    return common(
-        raw, _NAME, kind, _setting(raw.scope_name), content, operation=operation, **fields
-    )
+    fields["operation"] = label(attributes.get("gen_ai.operation.name"))
+    return common(raw, _NAME, kind, fields, _setting(raw.scope_name), content)
 
 
 def _agent(attributes: Attributes) -> dict[str, Any]:
@@ -121,7 +119,7 @@ def _setting(scope: str) -> str:
 def _read_usage(raw: RawSpan) -> Usage | None:
     if gen_ai_kind(raw.attributes) is not SpanKind.LLM:
         return None
-    return usage_of(raw, **gen_ai_call(raw.attributes))
+    return usage_of(raw, gen_ai_call(raw.attributes))
 
 
 CONVENTION = Convention(

@@ -65,8 +65,8 @@ def _read(raw: RawSpan) -> Span:
     elif kind in (SpanKind.LLM, SpanKind.AGENT):
         fields.update(gen_ai_content(details))
         _add_log(fields, log)
-    operation = label(attributes.get("gen_ai.operation.name"))
-    return common(raw, _NAME, kind, operation=operation, **fields)
+    fields["operation"] = label(attributes.get("gen_ai.operation.name"))
+    return common(raw, _NAME, kind, fields)
 
 
 def _add_log(fields: dict[str, Any], log: EventLog) -> None:
@@ -98,7 +98,7 @@ def _tool(raw: RawSpan, details: Mapping[str, Any]) -> dict[str, Any]:
 def _read_usage(raw: RawSpan) -> Usage | None:
     if gen_ai_kind(raw.attributes) is not SpanKind.LLM:
         return None
-    return usage_of(raw, **gen_ai_call(raw.attributes))
+    return usage_of(raw, gen_ai_call(raw.attributes))
 
 
 CONVENTION = Convention(

@@ -86,8 +86,8 @@ def _read(raw: RawSpan) -> Span:
     elif kind in (SpanKind.LLM, SpanKind.AGENT):
         content = partial(_content, attributes)
     setting = "InstrumentationSettings(include_content=True)"
-    operation = label(attributes.get("gen_ai.operation.name"))
-    return common(raw, _NAME, kind, setting, content, operation=operation, **fields)
+    fields["operation"] = label(attributes.get("gen_ai.operation.name"))
+    return common(raw, _NAME, kind, fields, setting, content)
 
 
 def _content(attributes: Attributes) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _tool(attributes: Attributes) -> dict[str, Any]:
 def _read_usage(raw: RawSpan) -> Usage | None:
     if _kind(raw) is not SpanKind.LLM:
         return None
-    return usage_of(raw, **_call(raw.attributes))
+    return usage_of(raw, _call(raw.attributes))
 
 
 CONVENTION = Convention(

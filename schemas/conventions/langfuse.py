@@ -63,20 +63,17 @@ def _read(raw: RawSpan) -> Span:
     kind = _kind(attributes)
     value, result = attributes.get(_INPUT), attributes.get(_OUTPUT)
     place = label(attributes.get("langfuse.environment"))
-    return common(
-        raw,
-        NAME,
-        kind,
-        _SETTING,
-        operation=label(attributes.get(_TYPE)),
-        environment=place if place not in (None, "default") else environment(raw.resource),
-        session_id=first_label(attributes, "session.id", "langfuse.session.id"),
-        user_id=first_label(attributes, "user.id", "langfuse.user.id"),
-        error=_is_error(raw),
-        truncated=is_cut_json(value) or is_cut_json(result),
+    fields = {
+        "operation": label(attributes.get(_TYPE)),
+        "environment": place if place not in (None, "default") else environment(raw.resource),
+        "session_id": first_label(attributes, "session.id", "langfuse.session.id"),
+        "user_id": first_label(attributes, "user.id", "langfuse.user.id"),
+        "error": _is_error(raw),
+        "truncated": is_cut_json(value) or is_cut_json(result),
         **_prompt(attributes),
         **_fields(raw, kind, value, result),
-    )
+    }
+    return common(raw, NAME, kind, fields, _SETTING)
 
 
 def _prompt(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,7 +195,7 @@ def _side(details: Mapping[str, Any], prefix: str, totals: tuple[str, ...]) -> i
 def _read_usage(raw: RawSpan) -> Usage | None:
     if _kind(raw.attributes) is not SpanKind.LLM:
         return None
-    return usage_of(raw, **_prompt(raw.attributes), **_call(raw))
+    return usage_of(raw, {**_prompt(raw.attributes), **_call(raw)})
 
 
 CONVENTION = Convention(

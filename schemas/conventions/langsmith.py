@@ -64,18 +64,15 @@ def _read(raw: RawSpan) -> Span:
     attributes = raw.attributes
     kind = _kind(attributes)
     value, result = attributes.get("gen_ai.prompt"), attributes.get("gen_ai.completion")
-    return common(
-        raw,
-        NAME,
-        kind,
-        _SETTING,
-        operation=label(attributes.get(_KIND)),
-        session_id=first_label(attributes, *_SESSION, "session.id"),
-        user_id=first_label(attributes, *_USER),
-        truncated=is_cut_json(value) or is_cut_json(result),
+    fields = {
+        "operation": label(attributes.get(_KIND)),
+        "session_id": first_label(attributes, *_SESSION, "session.id"),
+        "user_id": first_label(attributes, *_USER),
+        "truncated": is_cut_json(value) or is_cut_json(result),
         **_prompt(attributes),
         **_fields(raw, kind, value, result),
-    )
+    }
+    return common(raw, NAME, kind, fields, _SETTING)
 
 
 def _prompt(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,7 +155,7 @@ def _details(value: Any) -> Mapping[str, Any]:
 def _read_usage(raw: RawSpan) -> Usage | None:
     if _kind(raw.attributes) is not SpanKind.LLM:
         return None
-    return usage_of(raw, **_prompt(raw.attributes), **_call(raw.attributes))
+    return usage_of(raw, {**_prompt(raw.attributes), **_call(raw.attributes)})
 
 
 CONVENTION = Convention(

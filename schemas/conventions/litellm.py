@@ -40,20 +40,14 @@ def _read(raw: RawSpan) -> Span:
     attributes = raw.attributes
     kind = _kind(raw)
     if kind is SpanKind.OTHER:
-        return common(raw, _NAME, kind)
+        return common(raw, _NAME, kind, {})
     fields = gen_ai_call(attributes)
     if kind is SpanKind.LLM:
         fields.update(gen_ai_content(attributes))
         if not fields.get("output_text") and not fields.get("tool_calls"):
             fields["tool_calls"] = _indexed_calls(attributes)
-    return common(
-        raw,
-        _NAME,
-        kind,
-        "litellm.turn_off_message_logging = False",
-        operation=label(attributes.get("gen_ai.operation.name")),
-        **fields,
-    )
+    fields["operation"] = label(attributes.get("gen_ai.operation.name"))
+    return common(raw, _NAME, kind, fields, "litellm.turn_off_message_logging = False")
 
 
 def _indexed_calls(attributes: Attributes) -> tuple[ToolCall, ...]:
@@ -73,7 +67,7 @@ def _indexed_calls(attributes: Attributes) -> tuple[ToolCall, ...]:
 def _read_usage(raw: RawSpan) -> Usage | None:
     if _kind(raw) is not SpanKind.LLM:
         return None
-    return usage_of(raw, **gen_ai_call(raw.attributes))
+    return usage_of(raw, gen_ai_call(raw.attributes))
 
 
 CONVENTION = Convention(

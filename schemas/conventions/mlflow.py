@@ -83,17 +83,16 @@ def _read(raw: RawSpan) -> Span:
     attributes = raw.attributes
     kind = _kind(attributes)
     value, result = _value(attributes.get(_INPUTS)), _value(attributes.get(_OUTPUTS))
-    return common(
-        raw,
-        NAME,
-        kind,
-        operation=label(_value(attributes.get(_TYPE))),
-        session_id=label(_value(attributes.get("mlflow.trace.session"))) or session_id(attributes),
-        user_id=label(_value(attributes.get("mlflow.trace.user") or attributes.get("user.id"))),
-        truncated=_is_cut(attributes.get(_INPUTS)) or _is_cut(attributes.get(_OUTPUTS)),
+    session = label(_value(attributes.get("mlflow.trace.session")))
+    fields = {
+        "operation": label(_value(attributes.get(_TYPE))),
+        "session_id": session or session_id(attributes),
+        "user_id": label(_value(attributes.get("mlflow.trace.user") or attributes.get("user.id"))),
+        "truncated": _is_cut(attributes.get(_INPUTS)) or _is_cut(attributes.get(_OUTPUTS)),
         **_prompt(attributes),
         **_fields(raw, kind, value, result),
-    )
+    }
+    return common(raw, NAME, kind, fields)
 
 
 def _prompt(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,7 +208,7 @@ def _add_call(calls: dict[Any, list[str | None]], part: Any) -> None:
 def _read_usage(raw: RawSpan) -> Usage | None:
     if _kind(raw.attributes) is not SpanKind.LLM:
         return None
-    return usage_of(raw, **_prompt(raw.attributes), **_call(raw.attributes))
+    return usage_of(raw, {**_prompt(raw.attributes), **_call(raw.attributes)})
 
 
 CONVENTION = Convention(

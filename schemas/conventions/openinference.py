@@ -78,17 +78,10 @@ def _read(raw: RawSpan) -> Span:
     else:
         fields, content = _READERS[kind](raw), None
         fields["truncated"] = _is_truncated(attributes)
-    return common(
-        raw,
-        NAME,
-        kind,
-        _SETTING,
-        content,
-        operation=label(attributes.get(_KIND)),
-        user_id=_user(attributes),
-        prompt_version=label(attributes.get("llm.prompt_template.version")),
-        **fields,
-    )
+    fields["operation"] = label(attributes.get(_KIND))
+    fields["user_id"] = _user(attributes)
+    fields["prompt_version"] = label(attributes.get("llm.prompt_template.version"))
+    return common(raw, NAME, kind, fields, _SETTING, content)
 
 
 def _content(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -339,8 +332,11 @@ _READERS = {
 def _read_usage(raw: RawSpan) -> Usage | None:
     if _kind(raw) is not SpanKind.LLM:
         return None
+    call = _call(raw.attributes)
     version = label(raw.attributes.get("llm.prompt_template.version"))
-    return usage_of(raw, prompt_version=version, **_call(raw.attributes))
+    if version is not None:
+        call["prompt_version"] = version
+    return usage_of(raw, call)
 
 
 CONVENTION = Convention(

@@ -67,7 +67,7 @@ def _read(raw: RawSpan) -> Span:
     fields = gen_ai_call(attributes)
     fields["operation"] = label(attributes.get(_REQUEST))
     content = partial(_content, attributes) if kind is SpanKind.LLM else None
-    return common(raw, _NAME, kind, "TRACELOOP_TRACE_CONTENT=true", content, **fields)
+    return common(raw, _NAME, kind, fields, "TRACELOOP_TRACE_CONTENT=true", content)
 
 
 def _content(attributes: Attributes) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _messages(item: dict[str, Any], role: str) -> list[Message]:
 def _read_usage(raw: RawSpan) -> Usage | None:
     if _kind(raw) is not SpanKind.LLM:
         return None
-    return usage_of(raw, **gen_ai_call(raw.attributes))
+    return usage_of(raw, gen_ai_call(raw.attributes))
 
 
 CONVENTION = Convention(

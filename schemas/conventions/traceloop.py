@@ -22,18 +22,16 @@ def _read(raw: RawSpan) -> Span:
     word = attributes.get(_SIGN)
     kind = _KINDS.get(word, SpanKind.CHAIN) if isinstance(word, str) else SpanKind.CHAIN
     if kind is not SpanKind.TOOL:
-        return common(raw, _NAME, kind)
+        return common(raw, _NAME, kind, {})
     given = object_or_value(attributes.get("traceloop.entity.input"))
     if isinstance(given, dict) and given.get("kwargs") and not given.get("args"):
         given = given["kwargs"]  # a decorated function that was called with names only
-    return common(
-        raw,
-        _NAME,
-        kind,
-        tool_name=first_label(attributes, "gen_ai.tool.name", "traceloop.entity.name"),
-        tool_arguments=given,
-        tool_result=_result(attributes.get("traceloop.entity.output")),
-    )
+    fields = {
+        "tool_name": first_label(attributes, "gen_ai.tool.name", "traceloop.entity.name"),
+        "tool_arguments": given,
+        "tool_result": _result(attributes.get("traceloop.entity.output")),
+    }
+    return common(raw, _NAME, kind, fields)
 
 
 def _result(value: object) -> str | None:

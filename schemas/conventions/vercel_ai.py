@@ -82,17 +82,11 @@ def _read(raw: RawSpan) -> Span:
         fields = {**_call(attributes), "input_tokens": first_int(attributes, ("ai.usage.tokens",))}
     else:
         fields = {**_content(attributes), **(_call(attributes) if kind is SpanKind.LLM else {})}
-    return common(
-        raw,
-        NAME,
-        kind,
-        _SETTING,
-        operation=label(attributes.get(_OPERATION)),
-        session_id=first_label(attributes, *_SESSION, "session.id"),
-        user_id=first_label(attributes, *_USER, "user.id"),
-        **_prompt(attributes),
-        **fields,
-    )
+    fields["operation"] = label(attributes.get(_OPERATION))
+    fields["session_id"] = first_label(attributes, *_SESSION, "session.id")
+    fields["user_id"] = first_label(attributes, *_USER, "user.id")
+    fields.update(_prompt(attributes))
+    return common(raw, NAME, kind, fields, _SETTING)
 
 
 def _prompt(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,7 +164,7 @@ def _unquoted(value: Any) -> str | None:
 def _read_usage(raw: RawSpan) -> Usage | None:
     if _kind(raw.attributes) is not SpanKind.LLM:
         return None
-    return usage_of(raw, **_prompt(raw.attributes), **_call(raw.attributes))
+    return usage_of(raw, {**_prompt(raw.attributes), **_call(raw.attributes)})
 
 
 CONVENTION = Convention(
