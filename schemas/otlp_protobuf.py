@@ -29,19 +29,13 @@ from .checks import (
     too_deep,
     valid_ids,
 )
-from .envelope import Counts, Head, Heads, LightSpan, Request
+from .envelope import Counts, LightSpan, Request
 from .errors import Undecodable
+from .head_sampling import Block, kept_blocks
 from .limits import Limits
 from .plan import BadSpan, Decoded, Plan
 from .reasons import DeadLetterReason
 from .span import RawSpan, SpanEvent
-from .tracestate import RANDOMNESS_BITS
-
-_ID_FIELD_BYTES = 2 + len(NO_TRACE_ID)
-"""Of a serialised trace id: tag 0x0a, length 0x10, the id."""
-
-_Block = tuple[Any, Any, Sequence[bytes]]
-"""The envelope's ResourceSpans, its ScopeSpans, the serialised spans."""
 
 _FEW_SPANS = 4
 """Up to here each span of a scope is searched, without a look at all of them at once; a guess."""
@@ -59,6 +53,10 @@ class _Source(NamedTuple):
     """Why the scope, or else the resource, cannot be read."""
 
 
+_Found = tuple[bytes, _Source]
+"""A span to be read."""
+
+
 def decode_protobuf(value: bytes, limits: Limits, plan: Plan) -> Decoded:
     """Read one message; see `schemas.otlp.decode`.
 
@@ -71,10 +69,11 @@ def decode_protobuf(value: bytes, limits: Limits, plan: Plan) -> Decoded:
         _check_format(value)
     _check_total("spans", count, limits)
     if plan.threshold and not plan.usage:
-        blocks = _kept(value, blocks, count, plan.threshold)
+        blocks = kept_blocks(value, blocks, count, plan.threshold)
     decoded = Decoded(span_count=count)
     search = marker_search(plan.markers)
     owner = resource = None
+    found: list[_Found] = []
     for resource_spans, scope_spans, spans in blocks:
         scope_data = b"".join(scope_spans.scope)
         marked = _marked(scope_data, spans, search)
@@ -84,17 +83,19 @@ def decode_protobuf(value: bytes, limits: Limits, plan: Plan) -> Decoded:
             owner = resource_spans
             resource = ReadOnce(partial(_resource, b"".join(owner.resource), limits))
         source = _source(resource, scope_data)
-        for data in marked:
+        found += [(data, source) for data in marked]
+    if not (plan.usage and plan.threshold and _read_together(found, limits, plan, decoded)):
+        for data, source in found:
             _read(data, source, limits, plan, decoded)
     return decoded
 
 
-def _blocks(value: bytes, limits: Limits) -> list[_Block]:
+def _blocks(value: bytes, limits: Limits) -> list[Block]:
     try:
         request = Request.FromString(value)
     except DecodeError as error:
         raise _foreign(value) or _unreadable(error) from error
-    blocks: list[_Block] = []
+    blocks: list[Block] = []
     _check_total("resources", len(request.resource_spans), limits)
     for resource_spans in request.resource_spans:
         scopes = resource_spans.scope_spans
@@ -110,87 +111,6 @@ def _check_total(what: str, count: int, limits: Limits) -> None:
             f"{count} {what} in one message; limits.spans_per_message is "
             f"{limits.spans_per_message}",
         )
-
-
-def _kept(value: bytes, blocks: list[_Block], count: int, threshold: int) -> list[_Block]:
-    """The blocks with kept spans, and of these the kept spans alone.
-
-    95 % of all spans end here, so all of them are decided by one row of the message's trace ids:
-    a head of its own for each span would cost as much as everything else that is done for them.
-    """
-    row = _trace_id_row(value, count)
-    if row is None:
-        return [
-            (resource_spans, scope_spans, [d for d in spans if _is_head_kept(d, threshold)])
-            for resource_spans, scope_spans, spans in blocks
-        ]
-    indexes = _kept_indexes(row, threshold)
-    indexes.append(count)
-    kept: list[_Block] = []
-    position = start = 0
-    for resource_spans, scope_spans, spans in blocks:
-        stop = start + len(spans)
-        if indexes[position] < stop:
-            first = position
-            while indexes[position] < stop:
-                position += 1
-            chosen = [spans[index - start] for index in indexes[first:position]]
-            kept.append((resource_spans, scope_spans, chosen))
-        start = stop
-    return kept
-
-
-def _trace_id_row(value: bytes, count: int) -> bytes | None:
-    """The serialised trace id fields of all spans in a row; None if it takes more to decide.
-
-    A valid span has at least one trace id. So as many ids as spans means one for each, and none
-    that a later field of the same span overrides. To serialise what is left of the merged span is
-    how to get 100 ids in 2 µs; as Python objects they take 12.
-    """
-    try:
-        merged = Heads.FromString(value).resource_spans.scope_spans.spans
-    except DecodeError:  # a span is no message at all; its envelope does not look inside
-        return None
-    merged.DiscardUnknownFields()
-    written: bytes = merged.SerializeToString()
-    end = count * _ID_FIELD_BYTES
-    row, rest = written[:end], written[end:]
-    plain = (
-        row[0::_ID_FIELD_BYTES] == count * b"\x0a"
-        and row[1::_ID_FIELD_BYTES] == count * b"\x10"
-        and not rest.startswith(b"\x0a")  # one id more
-        and b"rv:" not in rest  # a tracestate that decides
-        and NO_TRACE_ID not in row  # or two ids that meet in zeros: only slower
-    )
-    return row if plain else None
-
-
-def _kept_indexes(row: bytes, threshold: int) -> list[int]:
-    """Which spans of a row of trace id fields are kept.
-
-    The first random byte of all ids at once leaves few to compare: 3 instead of 14 µs for 100.
-    """
-    if threshold >= 1 << RANDOMNESS_BITS:
-        return []
-    size = RANDOMNESS_BITS // 8
-    bound = threshold.to_bytes(size, "big")
-    candidates = _at_least(bound[0]).finditer(row[_ID_FIELD_BYTES - size :: _ID_FIELD_BYTES])
-    indexes = [found.start() for found in candidates]
-    ends = [(index + 1) * _ID_FIELD_BYTES for index in indexes]
-    return [i for i, end in zip(indexes, ends, strict=True) if row[end - size : end] >= bound]
-
-
-@lru_cache(maxsize=256)
-def _at_least(byte: int) -> re.Pattern[bytes]:
-    return re.compile(b"[\\x%02x-\\xff]" % byte)
-
-
-def _is_head_kept(data: bytes, threshold: int) -> bool:
-    try:
-        head = Head.FromString(data)
-    except DecodeError:  # no trace id to sample by: to be reported
-        return True
-    return is_kept(head.trace_id, head.trace_state.decode("utf-8", "replace"), threshold)
 
 
 def _marked(scope: bytes, spans: Sequence[bytes], search: MarkerSearch) -> Sequence[bytes]:
@@ -253,34 +173,63 @@ _usual_scope = lru_cache(maxsize=256)(_parse_scope)
 _is_usual_scope_marked = lru_cache(maxsize=256)(_is_marked)
 
 
+def _read_together(found: list[_Found], limits: Limits, plan: Plan, decoded: Decoded) -> bool:
+    """Read all spans, those that are not kept lightly; False, and nothing read, if one is bad.
+
+    Each step for all spans before the next step: so little code at a time stays in the processor's
+    cache, and 20 spans take 263 instead of 294 µs.
+    """
+    try:
+        _check_all_counts([data for data, _ in found], limits)
+        lights = [LightSpan.FromString(data) for data, _ in found]
+        kept = [is_kept(light.trace_id, light.trace_state, plan.threshold) for light in lights]
+        attributes = [_wanted(light.attributes, plan.usage_keys, limits) for light in lights]
+        spans = [
+            _full(data, source, limits)
+            for (data, source), is_full in zip(found, kept, strict=True)
+            if is_full
+        ]
+        decoded.light = [
+            _light(light, wanted, data, source)
+            for (data, source), light, wanted, is_full in zip(
+                found, lights, attributes, kept, strict=True
+            )
+            if not is_full
+        ]
+    except (DecodeError, Undecodable):
+        return False
+    decoded.spans = spans
+    return True
+
+
+def _light(light: Any, attributes: dict[str, Any], data: bytes, source: _Source) -> RawSpan:
+    return RawSpan(
+        *_ids(light.trace_id, light.span_id, source),
+        hex_id(light.parent_span_id, NO_SPAN_ID),
+        light.trace_state,
+        light.name,
+        light.start_time_unix_nano,
+        light.end_time_unix_nano,
+        attributes,
+        (),
+        (),
+        0,
+        "",
+        source.scope_name,
+        source.scope_version,
+        source.resource,
+        len(data),
+    )
+
+
 def _read(data: bytes, source: _Source, limits: Limits, plan: Plan, decoded: Decoded) -> None:
     try:
         _check_counts(data, limits)
         if plan.usage and plan.threshold:
             light = LightSpan.FromString(data)
-            trace_id, trace_state = light.trace_id, light.trace_state
-            if not is_kept(trace_id, trace_state, plan.threshold):
-                ids = _ids(trace_id, light.span_id, source)
+            if not is_kept(light.trace_id, light.trace_state, plan.threshold):
                 attributes = _wanted(light.attributes, plan.usage_keys, limits)
-                decoded.light.append(
-                    RawSpan(
-                        *ids,
-                        hex_id(light.parent_span_id, NO_SPAN_ID),
-                        trace_state,
-                        light.name,
-                        light.start_time_unix_nano,
-                        light.end_time_unix_nano,
-                        attributes,
-                        (),
-                        (),
-                        light.status.code,
-                        "",
-                        source.scope_name,
-                        source.scope_version,
-                        source.resource,
-                        len(data),
-                    )
-                )
+                decoded.light.append(_light(light, attributes, data, source))
                 return
         decoded.spans.append(_full(data, source, limits))
     except DecodeError as error:
@@ -297,6 +246,14 @@ def _check_counts(data: bytes, limits: Limits) -> None:
         check_count("attributes", len(counts.attributes), limits)
         check_count("events", len(counts.events), limits)
         check_count("links", len(counts.links), limits)
+
+
+def _check_all_counts(spans: list[bytes], limits: Limits) -> None:
+    try:
+        _check_counts(b"".join(spans), limits)  # what all have together, no single one exceeds
+    except Undecodable:
+        for data in spans:
+            _check_counts(data, limits)
 
 
 def _wanted(values: Mapping[str, Any], keys: frozenset[str], limits: Limits) -> dict[str, Any]:

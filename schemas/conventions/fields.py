@@ -159,6 +159,7 @@ def common(
     convention: str | None,
     kind: SpanKind,
     fields: dict[str, Any],
+    *,
     content_setting: str | None = None,
     content: ReadContent | None = None,
 ) -> Span:

@@ -73,7 +73,9 @@ def _read(raw: RawSpan) -> Span:
         documents = first(attributes, "gen_ai.retrieval.documents", "traceloop.entity.output")
         fields["documents"] = read_documents(documents)
     fields["operation"] = label(attributes.get("gen_ai.operation.name"))
-    return common(raw, _NAME, kind, fields, _setting(raw.scope_name), content)
+    return common(
+        raw, _NAME, kind, fields, content_setting=_setting(raw.scope_name), content=content
+    )
 
 
 def _agent(attributes: Attributes) -> dict[str, Any]:

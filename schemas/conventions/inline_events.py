@@ -87,7 +87,7 @@ def _read(raw: RawSpan) -> Span:
         content = partial(_content, attributes)
     setting = "InstrumentationSettings(include_content=True)"
     fields["operation"] = label(attributes.get("gen_ai.operation.name"))
-    return common(raw, _NAME, kind, fields, setting, content)
+    return common(raw, _NAME, kind, fields, content_setting=setting, content=content)
 
 
 def _content(attributes: Attributes) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def _read(raw: RawSpan) -> Span:
         **_prompt(attributes),
         **_fields(raw, kind, value, result),
     }
-    return common(raw, NAME, kind, fields, _SETTING)
+    return common(raw, NAME, kind, fields, content_setting=_SETTING)
 
 
 def _prompt(attributes: Mapping[str, Any]) -> dict[str, Any]:

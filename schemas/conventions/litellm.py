@@ -22,6 +22,7 @@ from .fields import (
 
 _NAME = "litellm"
 _CALL = "litellm_request"
+_SETTING = "litellm.turn_off_message_logging = False"
 
 
 def _matches(raw: RawSpan) -> bool:
@@ -47,7 +48,7 @@ def _read(raw: RawSpan) -> Span:
         if not fields.get("output_text") and not fields.get("tool_calls"):
             fields["tool_calls"] = _indexed_calls(attributes)
     fields["operation"] = label(attributes.get("gen_ai.operation.name"))
-    return common(raw, _NAME, kind, fields, "litellm.turn_off_message_logging = False")
+    return common(raw, _NAME, kind, fields, content_setting=_SETTING)
 
 
 def _indexed_calls(attributes: Attributes) -> tuple[ToolCall, ...]:

@@ -55,6 +55,7 @@ _BARE_CALLS = "message.tool_calls."
 """Google GenAI's automatic function calling writes the tool call without the message's prefix."""
 _HIDDEN = "__REDACTED__"
 _ROLES = {"tool-call": "assistant"}  # smolagents; its `tool-response` is sent as the user's
+_COSTS = frozenset({"llm.cost.total", "llm.cost.prompt", "llm.cost.completion"})
 _MODEL_FIRST = re.compile(r'\{\s*"model"\s*:\s*"([^"\\]{1,256})"')
 _SETTING = "OPENINFERENCE_HIDE_INPUTS=false and OPENINFERENCE_HIDE_OUTPUTS=false"
 
@@ -81,7 +82,7 @@ def _read(raw: RawSpan) -> Span:
     fields["operation"] = label(attributes.get(_KIND))
     fields["user_id"] = _user(attributes)
     fields["prompt_version"] = label(attributes.get("llm.prompt_template.version"))
-    return common(raw, NAME, kind, fields, _SETTING, content)
+    return common(raw, NAME, kind, fields, content_setting=_SETTING, content=content)
 
 
 def _content(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -261,7 +262,7 @@ def _models(attributes: Mapping[str, Any], output: str) -> tuple[str | None, str
 
 
 def _is_quoted(name: str, output: str) -> bool:
-    return f'"{name}"' in output or f"'{name}'" in output
+    return name in output and (f'"{name}"' in output or f"'{name}'" in output)
 
 
 def _asked_model(parameters: Any) -> str | None:
@@ -275,6 +276,8 @@ def _asked_model(parameters: Any) -> str | None:
 
 
 def _cost(attributes: Mapping[str, Any]) -> float | None:
+    if _COSTS.isdisjoint(attributes):  # as most
+        return None
     total = float_or_none(attributes.get("llm.cost.total"))
     if total is None:
         parts = [attributes.get("llm.cost.prompt"), attributes.get("llm.cost.completion")]
@@ -359,10 +362,8 @@ CONVENTION = Convention(
             "llm.token_count.prompt_details.cache_read",
             "llm.token_count.prompt_details.cache_write",
             "llm.token_count.completion_details.reasoning",
-            "llm.cost.total",
-            "llm.cost.prompt",
-            "llm.cost.completion",
             "output.value",
+            *_COSTS,
         }
     ),
     read_usage=_read_usage,

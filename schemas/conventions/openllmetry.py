@@ -27,6 +27,7 @@ from .fields import (
 )
 
 _NAME = "openllmetry"
+_SETTING = "TRACELOOP_TRACE_CONTENT=true"
 _REQUEST = "llm.request.type"
 _SIGNS = (
     _REQUEST,
@@ -67,7 +68,7 @@ def _read(raw: RawSpan) -> Span:
     fields = gen_ai_call(attributes)
     fields["operation"] = label(attributes.get(_REQUEST))
     content = partial(_content, attributes) if kind is SpanKind.LLM else None
-    return common(raw, _NAME, kind, fields, "TRACELOOP_TRACE_CONTENT=true", content)
+    return common(raw, _NAME, kind, fields, content_setting=_SETTING, content=content)
 
 
 def _content(attributes: Attributes) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def _read(raw: RawSpan) -> Span:
     fields["session_id"] = first_label(attributes, *_SESSION, "session.id")
     fields["user_id"] = first_label(attributes, *_USER, "user.id")
     fields.update(_prompt(attributes))
-    return common(raw, NAME, kind, fields, _SETTING)
+    return common(raw, NAME, kind, fields, content_setting=_SETTING)
 
 
 def _prompt(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_a_lane_that_stops_by_itself_lets_the_others_drain(
     judge.latency_s = 1.5
     config = _config(cluster, judge, dead_letters={"max_consecutive": 10})
     with worker_process(tmp_path, config) as worker:
-        until(lambda: judge.in_flight >= 10, 25, worker.died)
+        until(lambda: judge.count >= 10, 40, worker.died)
         produce(cluster.bootstrap_servers, SPANS, [(b"one partition", b"no span")] * 20)
         assert worker.process.wait(20) == 1
         assert "dead_letters.max_consecutive" in worker.log.read_text()

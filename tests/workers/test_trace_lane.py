@@ -223,6 +223,7 @@ def test_commits_without_room_for_more_make_the_oldest_traces_give_way(
     config = _config(mock_cluster, judge, traces={"idle_s": 600})
     with worker_process(tmp_path, config, arguments=["--lane", "trace"]) as worker:
         until(lambda: worker.metric("assay_records_total") >= len(sent), 60, worker.died)
+        until(lambda: worker.metric("assay_traces_evicted_total") >= 1, 20, worker.died)
         evicted = int(worker.metric("assay_traces_evicted_total"))
         until(
             lambda: count_topic(mock_cluster.bootstrap_servers, SCORES) >= evicted, 20, worker.died
