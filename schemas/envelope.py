@@ -7,7 +7,7 @@ occurs several times is merged. So upb does the work that a loop in Python would
 - `Heads` merges all spans of a message into one, which leaves two flat lists: every trace id and
   every tracestate, in order.
 - `Head` is that for one span, where the flat lists do not decide.
-- `LightSpan` leaves events, links and status out, and reads the attributes as a map, which the wire
+- `LightSpan` leaves events and links out, and reads the attributes as a map, which the wire
   does not tell from a list of keys and values: only those that are wanted are looked at.
 - `Counts` counts what a hostile span repeats, before anything is made of it.
 """
@@ -29,6 +29,7 @@ _TYPES = {
     "bytes": FieldDescriptorProto.TYPE_BYTES,
     "string": FieldDescriptorProto.TYPE_STRING,
     "fixed64": FieldDescriptorProto.TYPE_FIXED64,
+    "int32": FieldDescriptorProto.TYPE_INT32,
 }
 
 _MESSAGES = {
@@ -46,8 +47,9 @@ _MESSAGES = {
         "optional bytes trace_id 1, optional bytes span_id 2, optional string trace_state 3,"
         "optional bytes parent_span_id 4, optional string name 5,"
         "optional fixed64 start_time_unix_nano 7, optional fixed64 end_time_unix_nano 8,"
-        "map AnyValue attributes 9"
+        "map AnyValue attributes 9, optional LightStatus status 15"
     ),
+    "LightStatus": "optional int32 code 3",
 }
 
 

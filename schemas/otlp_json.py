@@ -223,7 +223,7 @@ def _raw_span(
         attributes=_attributes(pairs, limits, wanted),
         events=tuple(_event(event, limits) for event in events) if is_full else (),
         links=tuple(_links(links)) if is_full else (),
-        status_code=_status_code(status.get("code")) if is_full else 0,
+        status_code=_status_code(status.get("code")),
         status_message=_text(status, "message") if is_full else "",
         scope_name=scope_name,
         scope_version=scope_version,

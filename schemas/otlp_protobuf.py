@@ -213,7 +213,7 @@ def _light(light: Any, attributes: dict[str, Any], data: bytes, source: _Source)
         attributes,
         (),
         (),
-        0,
+        light.status.code,
         "",
         source.scope_name,
         source.scope_version,

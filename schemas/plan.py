@@ -45,7 +45,7 @@ class Decoded:
     spans: list[RawSpan] = field(default_factory=list)
     """The kept spans, in full."""
     light: list[RawSpan] = field(default_factory=list)
-    """The others, with `Plan.usage`: `usage_keys` only, without events, links, status."""
+    """The others, with `Plan.usage`: `usage_keys` only, without events, links, status message."""
     bad: list[BadSpan] = field(default_factory=list)
     span_count: int = 0
     """All spans of the message."""

@@ -81,7 +81,7 @@ def _choose(
             decoded.spans.append(raw)
         else:
             raw.attributes = {k: v for k, v in raw.attributes.items() if k in plan.usage_keys}
-            raw.events, raw.links, raw.status_code, raw.status_message = (), (), 0, ""
+            raw.events, raw.links, raw.status_message = (), (), ""
             decoded.light.append(raw)
 
 
