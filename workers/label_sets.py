@@ -44,22 +44,22 @@ class LabelSets:
     ) -> None:
         self._order = [(names.index(name), overflow.labels(name)) for name in expendable]
         self._limit = max(0, limit - closed)
-        self._known: set[tuple[str, ...]] = set()
+        self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def admit(self, values: Sequence[str | None]) -> tuple[str, ...]:
-        """The label set under which these values are counted."""
+        """The label set under which these values are counted; the same object each time.
+
+        Whoever remembers it with each of many traces then holds it once.
+        """
         labels = tuple([label_value(value) for value in values])
-        if labels in self._known:
-            return labels
+        known = self._known.get(labels)
+        if known is not None:
+            return known
         if len(self._known) < self._limit * 4 // 5:
-            self._known.add(labels)
-            return labels
+            return self._known.setdefault(labels, labels)
         for index, overflow in self._order:
             overflow.inc()
             labels = (*labels[:index], OTHER, *labels[index + 1 :])
-            if labels in self._known:
-                return labels
-            if len(self._known) < self._limit:
+            if labels in self._known or len(self._known) < self._limit:
                 break
-        self._known.add(labels)
-        return labels
+        return self._known.setdefault(labels, labels)

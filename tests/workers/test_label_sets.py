@@ -38,6 +38,16 @@ def test_a_known_set_stays_itself() -> None:
     assert overflow.labels("service")._value.get() == 47
 
 
+def test_a_known_set_is_the_same_object() -> None:
+    """Whoever remembers a set for each of many traces holds its strings once."""
+    sets, _ = _sets(3)
+    first = sets.admit(("shop", "a", "m"))
+    assert sets.admit(("shop", "a", "m")) is first
+    for number in range(10):
+        sets.admit((f"s{number}", "a", "m"))
+    assert sets.admit(("s8", "a", "m")) is sets.admit(("s9", "a", "m"))
+
+
 def test_values_are_made_fit_for_labels() -> None:
     """Unknown is empty, long is cut, and what UTF-8 cannot hold does not break the page."""
     assert label_value(None) == ""
