@@ -7,6 +7,7 @@ interval reaches past what its series may grow, where an evaluation is missing o
 """
 
 import argparse
+import math
 import statistics
 import sys
 import tempfile
@@ -45,7 +46,12 @@ REMEMBERED = 240_000
 """More than any memory of spans, calls and scored traces holds, in each partition: they are full
 from then on."""
 SPANS_A_RECORD = 50
-OLD_S = 7200.0
+OLD_S = 1200.0
+"""Less than an hour: the memories of scored traces leave out what ended before that."""
+SPARE = 3
+"""So many times what the load needs at once may be asked of the judge at once."""
+BURST = 20
+"""Requests of the burst for each that may be in flight."""
 WARM_UP_S = 60.0
 SLICE_S = 0.1
 
@@ -136,12 +142,16 @@ class Load:
         began = time.monotonic()
         start = self.sent
         while (passed := time.monotonic() - began) < seconds:
-            while self.sent - start < passed * self._rate:
-                key, value = next(self._traces)
-                self._producer.produce(self._topic, value, key)
-                self.sent += 1
-            self._producer.poll(0)
+            self.send(math.ceil(passed * self._rate) - (self.sent - start))
             time.sleep(SLICE_S)  # noqa: TID251  a load generator, in no event loop
+
+    def send(self, count: int) -> None:
+        """Send so many at once."""
+        for _ in range(count):
+            key, value = next(self._traces)
+            self._producer.produce(self._topic, value, key)
+        self.sent += count
+        self._producer.poll(0)
 
     def finish(self) -> None:
         """Return when the broker has acknowledged all."""
@@ -156,6 +166,7 @@ class Soak:
     servers: str
     suffix: str
     load: Load
+    concurrency: int
 
     def is_committed(self) -> bool:
         """Whether both lanes have committed everything."""
@@ -164,9 +175,12 @@ class Soak:
         return all(committed(self.servers, group, SPANS + self.suffix) == end for group in groups)
 
     def warm_up(self) -> None:
-        """Fill the memories of spans and calls, and let the load run for a minute."""
+        """Fill the memories, open all connections to the judge, let the load run for a minute."""
         produce(self.servers, SPANS + self.suffix, old_spans())
         until(self.is_committed, 1800, self.worker.died)
+        self.load.send(BURST * self.concurrency)
+        self.load.finish()
+        until(self.is_committed, 600, self.worker.died)
         self.load.run(WARM_UP_S)
 
     def measure(self, minutes: float) -> list[Series]:
@@ -240,11 +254,14 @@ def main() -> int:
             {"name": "judged", "when": when, "evaluators": [JUDGED], "max_age_s": OLD_S / 2},
             {"name": "free", "when": when, "evaluators": list(FREE)},
         ]
+        concurrency = math.ceil(SPARE * options.rate * options.latency)
         config = config_yaml(servers, judge_url=judge.url, suffix=suffix, routes=routes)
+        config = config.replace("base_url:", f"max_concurrency: {concurrency}\n    base_url:")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         worker = stack.enter_context(worker_process(folder, config))
         worker.wait_ready()
-        soak = Soak(worker, servers, suffix, Load(servers, SPANS + suffix, options.rate))
+        load = Load(servers, SPANS + suffix, options.rate)
+        soak = Soak(worker, servers, suffix, load, concurrency)
         soak.warm_up()
         series = soak.measure(options.minutes)
         holds = report(series) & conclude(soak)
