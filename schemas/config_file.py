@@ -20,7 +20,8 @@ from .config import PATTERNS, Config, EvaluatorConfig, JudgeConfig, KafkaConfig
 from .errors import ConfigError
 from .yaml_file import Document, Location, dotted, read_text, read_yaml
 
-_RESERVED_EVALUATORS = frozenset({"cost", "latency"})
+RESERVED_EVALUATORS = frozenset({"cost", "latency"})
+"""Names that metrics and rules use for themselves."""
 _OF_THE_LOADER = frozenset({"rubric_text", "folder", "calibrated"})
 """Fields of an evaluator's settings that are no keys of the file."""
 _HIDDEN = frozenset({"api_key", "client", "headers", "query", "proxy", "options"})
@@ -266,7 +267,7 @@ def _check_evaluator(
     name: str, evaluator: EvaluatorConfig, config: Config, document: Document
 ) -> None:
     location: Location = ("evaluators", name)
-    if name in _RESERVED_EVALUATORS:
+    if name in RESERVED_EVALUATORS:
         raise document.error(f'evaluator name "{name}" is reserved; choose another', location)
     for key in _OF_THE_LOADER & evaluator.model_fields_set:
         location = (*location, key)
