@@ -121,6 +121,28 @@ class Judge(Protocol):
         ...
 
 
+class ChatJudge(Judge, Protocol):
+    """A judge that also takes prompts of another library; what a worker binds is one.
+
+    Such a prompt has limits, price and budget like a question, and none of the defences against
+    the text that it holds: ask a `Question` where you can.
+    """
+
+    def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+        """Texts of the subject as a judge may see them, and whether they were cut to fit.
+
+        They are cleaned, redacted by the route's policy, and cut to `limits.text_chars` together.
+        """
+        ...
+
+    async def complete(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send the body of a chat completion and return that of the response.
+
+        Model and token limit are the judge's own, whatever the request says. Raises `JudgeFailure`.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What is evaluated.

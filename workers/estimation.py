@@ -15,8 +15,8 @@ from evaluators.contract import Question, Verdict
 from evaluators.judge.budget import Budget
 from evaluators.judge.client import JudgeClient
 from evaluators.judge.evaluation import CallRecord, Deadline
-from evaluators.judge.exchange import Request
 from evaluators.judge.prompt import write_prompt
+from evaluators.judge.request import Request
 from schemas import conventions
 from schemas.config import Config, JudgeConfig
 from schemas.errors import JudgeFailure, Undecodable
