@@ -128,7 +128,7 @@ class ChatJudge(Judge, Protocol):
     the text that it holds: ask a `Question` where you can.
     """
 
-    def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+    async def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
         """Texts of the subject as a judge may see them, and whether they were cut to fit.
 
         They are cleaned, redacted by the route's policy, and cut to `limits.text_chars` together.
@@ -231,7 +231,8 @@ class Settings:
     """What the config says about one evaluator, handed to its constructor.
 
     Attributes:
-        name: The name in the config; equals the entry point's, except for a rubric file's.
+        name: The name in the config.
+        use: Name of the entry point, where it is another one.
         options: The evaluator's own `options`.
         folder: The config's folder: relative paths in `options` start there.
         threshold: Value at and above which a score passes; None is the evaluator's default.
@@ -247,6 +248,12 @@ class Settings:
     has_judge: bool = False
     rubric: str | None = None
     rubric_path: Path | None = None
+    use: str | None = None
+
+    @property
+    def installed_as(self) -> str:
+        """Name of the entry point."""
+        return self.use or self.name
 
 
 class Evaluator(Protocol):

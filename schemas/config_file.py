@@ -222,9 +222,13 @@ def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _check_references(config: Config, document: Document, known: Collection[str]) -> None:
-    names = {*known, *(name for name, item in config.evaluators.items() if item.rubric)}
+    own = {name for name, item in config.evaluators.items() if item.rubric or item.use}
+    names = {*known, *own}
     for name, evaluator in config.evaluators.items():
         _check_evaluator(name, evaluator, config, document)
+        if evaluator.use is not None and evaluator.use not in known:
+            location: Location = ("evaluators", name, "use")
+            raise _unknown_evaluator(evaluator.use, dotted(location), known, document, location)
         if name not in names:
             raise _unknown_evaluator(name, "evaluators", names, document, ("evaluators", name))
     first: dict[str, int] = {}

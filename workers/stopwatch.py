@@ -72,9 +72,9 @@ class TimedJudge:
         with self.watch.paused(), outside():
             return await self.judge.ask(question)
 
-    def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+    async def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
         """Texts as the judge may see them."""
-        return self.judge.evidence(data)
+        return await self.judge.evidence(data)
 
     async def complete(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send another library's request while the evaluator's time stands still."""

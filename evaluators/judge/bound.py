@@ -56,7 +56,7 @@ class BoundJudge:
             raise
         return replace(verdict, injection_suspected=True) if is_hiding else verdict
 
-    def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+    async def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
         """Texts as the judge may see them: cleaned, redacted, cut to fit."""
         self._record.injection_suspected |= looks_injected(data)
         return self._client.fitted({name: self._seen(text) for name, text in data.items()})

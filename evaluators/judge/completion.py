@@ -14,6 +14,7 @@ import orjson
 from schemas.own import PREAMBLE
 
 from .exchange import Draft, Exchange, Reply, check_whole
+from .modes import Mode
 
 _CHARS_PER_TOKEN = 4.0
 _NOT_SENT = frozenset({"model", "messages", "n", "stream", "stream_options", "user", "store"})
@@ -67,7 +68,7 @@ class Completion:
             self.messages,
             parameters,
             self,
-            mode="text",
+            mode=_mode(parameters),
             adapt=partial(exchange.modes.drop, parameters),
             read=_whole,
         )
@@ -79,6 +80,14 @@ def _marked(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     if first.get("role") == "system" and isinstance(first.get("content"), str):
         return [{**first, "content": f"{PREAMBLE}\n\n{first['content']}"}, *rest]
     return [{"role": "system", "content": PREAMBLE}, *messages]
+
+
+def _mode(parameters: Mapping[str, Any]) -> str:
+    """How the library asks for structure, in the words of our own modes."""
+    if "tools" in parameters:
+        return Mode.TOOL
+    wanted = parameters.get("response_format")
+    return str(wanted.get("type")) if isinstance(wanted, Mapping) else Mode.TEXT
 
 
 def _whole(reply: Reply) -> Mapping[str, Any]:

@@ -259,7 +259,7 @@ class Exchange:
             # A timeout of the SDK's or of the transport's is one between two reads: an endpoint
             # that drips a byte a second would never meet it.
             async with asyncio.timeout(max(0.0, seconds)):
-                with _not_traced():
+                with not_traced():
                     return await self._api.post(
                         _PATH,
                         cast_to=httpx2.Response,
@@ -372,7 +372,7 @@ def _flagged(verdict: Verdict, request: Request) -> Verdict:
 
 
 @contextmanager
-def _not_traced() -> Iterator[None]:
+def not_traced() -> Iterator[None]:
     """No instrumentation in this process may record the call: it would come back as a span."""
     suppressed = context.get_current()
     for key in _SUPPRESSED:

@@ -77,6 +77,7 @@ def _load(name: str, config: EvaluatorConfig) -> Evaluator:
         has_judge=False,
         rubric=config.rubric_text,
         rubric_path=config.rubric,
+        use=config.use,
     )
     evaluator = load(settings)
     if evaluator.judge_use is JudgeUse.NEVER:

@@ -23,7 +23,11 @@ inputs: [output]
 instructions: Judge the voice of a lighthouse keeper.
 items: [{id: calm, question: "Is it calm?"}]
 """
-_BUILTIN = [offer.name for offer in available() if offer.distribution == "assay"]
+_BUILTIN = [
+    offer.name
+    for offer in available()
+    if offer.distribution == "assay" and ".adapters." not in offer.value
+]
 
 
 @pytest.mark.parametrize("name", _BUILTIN)
