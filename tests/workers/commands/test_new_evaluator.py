@@ -14,13 +14,6 @@ import pytest
 
 _ROOT = Path(__file__).parents[3]
 _NAME = "brief_answers"
-_CONFIG = """\
-kafka: {bootstrap_servers: "127.0.0.1:9092", spans: [otlp_spans]}
-judges: {default: {model: m, base_url: "http://127.0.0.1:1/v1", api_key: k}}
-evaluators: {next_step: {rubric: next_step.yaml}}
-routes: [{name: all, when: "true", evaluators: [next_step]}]
-"""
-
 Assay = Callable[..., Any]
 
 
@@ -66,10 +59,15 @@ def test_a_new_package_is_installed_and_tested_and_judges(tmp_path: Path, assay:
     assert outcome["score"]["value"] == pytest.approx(5 / 9)
 
 
-def test_a_new_rubric_is_an_evaluator(tmp_path: Path, assay_here: Assay) -> None:
-    """It loads, and `show` prints what its judge is asked."""
+def test_a_new_rubric_is_an_evaluator(
+    tmp_path: Path, assay_here: Assay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the config of docs/plugins.md it loads, and `show` prints what its judge is asked."""
     assert assay_here("evaluators", "new", "next_step", "--rubric").status == 0
-    (tmp_path / "assay.yaml").write_text(_CONFIG)
+    page = (_ROOT / "docs/plugins.md").read_text()
+    config = page.partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "assay.yaml").write_text(config)
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
     shown = assay_here("evaluators", "show", "next_step", "-c", "assay.yaml")
     assert shown.status == 0, shown.err
     assert "- vague: Does it put the user off" in shown.out
