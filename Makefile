@@ -12,9 +12,10 @@ READY := .venv/.ready
 
 SUITE ?= all
 # Half of the time tests wait for brokers.
-all := --numprocesses 2 --dist loadfile -m "not alerts and not stack and not chaos"
-unit := -m "not alerts and not stack and not chaos and not attack and not kafka and not collector"
+all := --numprocesses 2 --dist loadfile -m "not adapters and not alerts and not stack and not chaos"
+unit := -m "not adapters and not alerts and not stack and not chaos and not attack and not kafka and not collector"
 kafka := -m "(kafka or collector) and not stack and not chaos"
+adapters := -m adapters
 alerts := -m alerts
 attack := -m attack
 chaos := -m chaos -rP
@@ -49,10 +50,10 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY) ## See spans being judged and a regression noticed; needs no key and no network
 	@$(BIN)/assay demo
 
-test: $(READY) ## Run what this machine can; SUITE= one of unit, kafka, alerts, attack, stack, chaos picks
+test: $(READY) ## Run what this machine can; SUITE= one of unit, kafka, adapters, alerts, attack, stack, chaos picks
 	@case "$(SUITE)" in
-	  all|unit|kafka|alerts|attack|stack|chaos) ;;
-	  *) echo "make: no suite '$(SUITE)'; there are: all unit kafka alerts attack stack chaos" >&2; exit 2 ;;
+	  all|unit|kafka|adapters|alerts|attack|stack|chaos) ;;
+	  *) echo "make: no suite '$(SUITE)'; there are: all unit kafka adapters alerts attack stack chaos" >&2; exit 2 ;;
 	esac
 	$(BIN)/pytest $($(SUITE))
 

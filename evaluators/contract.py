@@ -121,6 +121,28 @@ class Judge(Protocol):
         ...
 
 
+class ChatJudge(Judge, Protocol):
+    """A judge that also takes prompts of another library; what a worker binds is one.
+
+    Such a prompt has limits, price and budget like a question, and none of the defences against
+    the text that it holds: ask a `Question` where you can.
+    """
+
+    async def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+        """Texts of the subject as a judge may see them, and whether they were cut to fit.
+
+        They are cleaned, redacted by the route's policy, and cut to `limits.text_chars` together.
+        """
+        ...
+
+    async def complete(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send the body of a chat completion and return that of the response.
+
+        Model and token limit are the judge's own, whatever the request says. Raises `JudgeFailure`.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What is evaluated.
@@ -209,7 +231,8 @@ class Settings:
     """What the config says about one evaluator, handed to its constructor.
 
     Attributes:
-        name: The name in the config; equals the entry point's, except for a rubric file's.
+        name: The name in the config.
+        use: Name of the entry point, where it is another one.
         options: The evaluator's own `options`.
         folder: The config's folder: relative paths in `options` start there.
         threshold: Value at and above which a score passes; None is the evaluator's default.
@@ -225,6 +248,12 @@ class Settings:
     has_judge: bool = False
     rubric: str | None = None
     rubric_path: Path | None = None
+    use: str | None = None
+
+    @property
+    def installed_as(self) -> str:
+        """Name of the entry point."""
+        return self.use or self.name
 
 
 class Evaluator(Protocol):

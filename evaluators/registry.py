@@ -59,7 +59,7 @@ def load(settings: Settings) -> Evaluator:
         where = f'evaluator "{settings.name}"'
         built = _guarded(lambda: file_rubric(settings), where, settings.name)
         return _declared(built, where, settings.name)
-    entry = _find(settings.name)
+    entry = _find(settings.installed_as)
     offer = _offer(entry)
     where = f'evaluator "{settings.name}" of {_label(offer)}'
     factory = _guarded(entry.load, f"{where} ({offer.value})", settings.name, offer)

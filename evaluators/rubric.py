@@ -92,7 +92,7 @@ class BuiltinRubric(Rubric):
     """A rubric that ships with Assay, found by the name that the config uses."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, builtin_rubric(settings.name))
+        super().__init__(settings, builtin_rubric(settings.installed_as))
 
 
 def file_rubric(settings: Settings) -> Rubric:

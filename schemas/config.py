@@ -216,6 +216,9 @@ class AnchorsConfig(_Section):
 class EvaluatorConfig(_Section):
     """What differs from an evaluator's own defaults."""
 
+    use: Text | None = None
+    """The installed evaluator that this is; null is the one of its own name. So one may be there
+    several times, each with options of its own."""
     judge: Text | None = None
     """Which of `judges` it asks; null is `default` where the evaluator needs a judge, else none."""
     verify: Text | None = None
@@ -256,6 +259,8 @@ class EvaluatorConfig(_Section):
 
     @model_validator(mode="after")
     def _one_way_of_judging(self) -> Self:
+        if self.use is not None and self.rubric is not None:
+            raise ValueError("has both use and rubric; keep one of them")
         if self.jury is not None:
             for name in ("judge", "verify"):
                 if getattr(self, name) is not None:

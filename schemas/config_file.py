@@ -20,7 +20,8 @@ from .config import PATTERNS, Config, EvaluatorConfig, JudgeConfig, KafkaConfig
 from .errors import ConfigError
 from .yaml_file import Document, Location, dotted, read_text, read_yaml
 
-_RESERVED_EVALUATORS = frozenset({"cost", "latency"})
+RESERVED_EVALUATORS = frozenset({"cost", "latency"})
+"""Names that metrics and rules use for themselves."""
 _OF_THE_LOADER = frozenset({"rubric_text", "folder", "calibrated"})
 """Fields of an evaluator's settings that are no keys of the file."""
 _HIDDEN = frozenset({"api_key", "client", "headers", "query", "proxy", "options"})
@@ -221,9 +222,13 @@ def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _check_references(config: Config, document: Document, known: Collection[str]) -> None:
-    names = {*known, *(name for name, item in config.evaluators.items() if item.rubric)}
+    own = {name for name, item in config.evaluators.items() if item.rubric or item.use}
+    names = {*known, *own}
     for name, evaluator in config.evaluators.items():
         _check_evaluator(name, evaluator, config, document)
+        if evaluator.use is not None and evaluator.use not in known:
+            location: Location = ("evaluators", name, "use")
+            raise _unknown_evaluator(evaluator.use, dotted(location), known, document, location)
         if name not in names:
             raise _unknown_evaluator(name, "evaluators", names, document, ("evaluators", name))
     first: dict[str, int] = {}
@@ -266,7 +271,7 @@ def _check_evaluator(
     name: str, evaluator: EvaluatorConfig, config: Config, document: Document
 ) -> None:
     location: Location = ("evaluators", name)
-    if name in _RESERVED_EVALUATORS:
+    if name in RESERVED_EVALUATORS:
         raise document.error(f'evaluator name "{name}" is reserved; choose another', location)
     for key in _OF_THE_LOADER & evaluator.model_fields_set:
         location = (*location, key)

@@ -1,4 +1,4 @@
-"""Fixtures with real parts: a mock cluster, Apache Kafka, an OpenTelemetry collector.
+"""Fixtures with real parts: a mock cluster, Apache Kafka, a collector, libraries of metrics.
 
 All are made when a test first asks for them. A part that this machine cannot run skips its tests
 with one line that says what is missing; where `CI=true` it fails them, so that a green build means
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.collector import Collector
 from support.kafka import KafkaServer, libraries
+from support.metric_libraries import MetricLibrary
 from support.processes import Unavailable
 
 from workers.demo.broker import MockCluster
@@ -99,6 +100,19 @@ def collector(kafka: KafkaServer) -> Iterator[Callable[[str], Collector]]:
     yield start
     for one in started:
         one.close()
+
+
+@pytest.fixture
+def metric_library() -> Callable[[str], MetricLibrary]:
+    """Call it with an extra of ours: the library in an environment of its own."""
+
+    def get(extra: str) -> MetricLibrary:
+        try:
+            return MetricLibrary(extra)
+        except Unavailable as error:
+            _cannot_run(error)
+
+    return get
 
 
 def _cannot_run(error: Unavailable) -> NoReturn:

@@ -8,8 +8,8 @@ import typer
 from .cli_options import AsJson
 
 evaluators = typer.Typer(
-    help="List the evaluators that are installed; show what a judge will be asked.",
-    short_help="List the evaluators that are installed; show one.",
+    help="List the evaluators that are installed, show what a judge is asked, begin a new one.",
+    short_help="List the evaluators that are installed; show one; begin a new one.",
     rich_markup_mode=None,
 )
 
@@ -43,3 +43,25 @@ def show(
     from .commands import show_evaluator as command  # noqa: PLC0415
 
     command.run(name, config, as_line=as_json)
+
+
+@evaluators.command(short_help="Write an evaluator of your own to start from.")
+def new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What a config will call it, such as brand_voice.")
+    ],
+    folder: Annotated[
+        Path,
+        typer.Option("--dir", metavar="DIR", help="Where it goes; the current folder if none."),
+    ] = Path(),
+    rubric: Annotated[
+        bool, typer.Option("--rubric", help="A rubric file for a judge, without code.")
+    ] = False,
+) -> None:
+    """Write a plugin package that works as it is, with tests, to DIR/NAME.
+
+    With --rubric, a rubric file to DIR/NAME.yaml. Nothing that exists is written over.
+    """
+    from .commands import new_evaluator as command  # noqa: PLC0415
+
+    command.run(name, folder, is_rubric=rubric)

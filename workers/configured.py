@@ -217,5 +217,6 @@ def _loaded(name: str, config: EvaluatorConfig, emit: Emit) -> Evaluator:
         has_judge=config.judge is not None or config.jury is not None,
         rubric=config.rubric_text,
         rubric_path=config.rubric,
+        use=config.use,
     )
     return IsolatedEvaluator(settings, config.process, emit) if config.isolate else load(settings)

@@ -10,13 +10,17 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
 
 from evaluators.contract import Question, Verdict
 from evaluators.judge.budget import Budget
 from evaluators.judge.client import JudgeClient
+from evaluators.judge.completion import Completion
 from evaluators.judge.evaluation import CallRecord, Deadline
-from evaluators.judge.exchange import Request
 from evaluators.judge.prompt import write_prompt
+from evaluators.judge.request import Request
 from schemas import conventions
 from schemas.config import Config, JudgeConfig
 from schemas.errors import JudgeFailure, Undecodable
@@ -36,6 +40,7 @@ from .sampler import inclusion_probability, threshold
 from .topic_reader import Read
 from .trace import Part, Trace, TraceClaim, selection
 
+_NOT_SENT = "the prompt was measured, not sent"
 _Z = 1.96
 """Standard errors on either side of a 95 % interval."""
 
@@ -280,7 +285,23 @@ class PromptMeter(JudgeClient):
         request = Request.of(question, 1, self._chars)
         prompt = write_prompt(request.question, request.data)
         self.sizes.append(len(prompt.system.encode()) + len(prompt.user.encode()))
-        raise JudgeFailure(Reason.JUDGE_UNAVAILABLE, "the prompt was measured, not sent")
+        raise JudgeFailure(Reason.JUDGE_UNAVAILABLE, _NOT_SENT)
+
+    async def complete(
+        self,
+        request: Mapping[str, Any],
+        deadline: Deadline,
+        record: CallRecord,
+        budget: Budget | None = None,
+    ) -> Mapping[str, Any]:
+        """Measure another library's first prompt; those that would follow from an answer are not.
+
+        Raises:
+            JudgeFailure: Always: there is no answer.
+        """
+        del deadline, record, budget
+        self.sizes.append(len(orjson.dumps(Completion.of(request, 1).messages)))
+        raise JudgeFailure(Reason.JUDGE_UNAVAILABLE, _NOT_SENT)
 
 
 def _all_costs(evaluator: Configured, judge: PromptMeter, evaluations: int) -> JudgeCost:

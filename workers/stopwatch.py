@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from evaluators.contract import Judge, Question, Verdict
+from evaluators.contract import ChatJudge, Question, Verdict
 
 from .wall import outside
 
@@ -64,10 +64,19 @@ class Stopwatch:
 class TimedJudge:
     """A judge whose time, and whose tasks, are not the evaluator's own."""
 
-    judge: Judge
+    judge: ChatJudge
     watch: Stopwatch
 
     async def ask(self, question: Question) -> Verdict:
         """Ask while the evaluator's time stands still."""
         with self.watch.paused(), outside():
             return await self.judge.ask(question)
+
+    async def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+        """Texts as the judge may see them."""
+        return await self.judge.evidence(data)
+
+    async def complete(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send another library's request while the evaluator's time stands still."""
+        with self.watch.paused(), outside():
+            return await self.judge.complete(request)

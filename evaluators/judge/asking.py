@@ -2,11 +2,12 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
-from evaluators.contract import Verdict
 from schemas.errors import JudgeFailure
 from schemas.events import Emit, JudgeRetried
 from schemas.reasons import Reason
@@ -14,7 +15,7 @@ from schemas.reasons import Reason
 from .budget import Budget, BudgetPaused
 from .endpoint import Endpoint, Permit
 from .evaluation import CallRecord, Deadline
-from .exchange import Exchange, Request
+from .exchange import Draft, Exchange
 from .faults import (
     Adapted,
     BadOutput,
@@ -39,6 +40,29 @@ class _AgainError(Exception):
         self.wait_s = wait_s
 
 
+Answer = TypeVar("Answer")
+
+
+class Repeatable(Protocol):
+    """A request that can be made again, each time a little differently."""
+
+    is_extended: bool
+    """Whether more tokens than configured are allowed."""
+
+    @property
+    def likely_tokens(self) -> float:
+        """What an endpoint counts against a token limit."""
+        ...
+
+    def extend(self) -> bool:
+        """Allow twice the tokens; False where that was done before."""
+        ...
+
+    def correct(self, why: str) -> bool:
+        """Say what was wrong with the answer; False where there is no more to be said."""
+        ...
+
+
 _IF_WANTED = retry_if_exception_type(_AgainError)
 
 
@@ -54,7 +78,7 @@ class Limits:
     """Seconds that the endpoint may be down; None waits for ever."""
 
 
-class Asking:
+class Asking(Generic[Answer]):
     """The state of one question; `run` once.
 
     A failure of the endpoint is final only if a call that started after this evaluation's first
@@ -66,7 +90,8 @@ class Asking:
     Args:
         exchange: Sends a request and reads the answer.
         endpoint: Shared state of the endpoint.
-        request: The question, ready to be sent.
+        request: What is asked.
+        draft: Writes it down as it can be sent now.
         deadline: The evaluation's budget.
         record: What its calls add up to.
         budget: What pays for each of its calls.
@@ -78,7 +103,8 @@ class Asking:
         self,
         exchange: Exchange,
         endpoint: Endpoint,
-        request: Request,
+        request: Repeatable,
+        draft: Callable[[], Draft[Answer]],
         *,
         deadline: Deadline,
         record: CallRecord,
@@ -89,6 +115,7 @@ class Asking:
         self._exchange = exchange
         self._endpoint = endpoint
         self._request = request
+        self._draft = draft
         self._deadline = deadline
         self._record = record
         self._budget = budget
@@ -102,11 +129,11 @@ class Asking:
         """The endpoint's confirmations when this was held; None while it is not."""
         self._was_sent = False
 
-    async def run(self) -> Verdict:
-        """Ask until there is a verdict or a final failure.
+    async def run(self) -> Answer:
+        """Ask until there is an answer or a final failure.
 
         Raises:
-            JudgeFailure: No verdict can be had.
+            JudgeFailure: No answer can be had.
         """
         retrying = AsyncRetrying(retry=_IF_WANTED, wait=_wanted_wait, reraise=True)
         try:
@@ -116,11 +143,11 @@ class Asking:
             # only a full collection finds, and a worker that remembers 100,000 spans has few.
             retrying.iter_state.reset()
 
-    async def _once(self) -> Verdict:
+    async def _once(self) -> Answer:
         permit = await self._enter()
         before_s = self._record.latency_s
         try:
-            verdict = await self._paid()
+            answer = await self._paid()
         except BudgetPaused:
             return await self._after_pause(permit)
         except Capacity as fault:
@@ -140,14 +167,14 @@ class Asking:
             again = await self._after_endpoint_fault(permit, fault)
         else:
             self._endpoint.succeeded(permit)
-            return verdict
+            return answer
         finally:
             self._endpoint.release(permit)
         raise again
 
-    async def _paid(self) -> Verdict:
+    async def _paid(self) -> Answer:
         """Send the request once what it may cost is set aside; waiting for that does not count."""
-        draft = self._exchange.draft(self._request)
+        draft = self._draft()
         with self._deadline.paused():
             charge = await self._budget.reserve(draft.most_nanos)
         seconds = min(self._limits.attempt_s, self._deadline.remaining())
@@ -185,7 +212,7 @@ class Asking:
             self._failures = min(self._failures, self._limits.max_attempts - 1)
             self._deadline.allow(self._limits.attempt_s)
 
-    async def _after_pause(self, permit: Permit) -> Verdict:
+    async def _after_pause(self, permit: Permit) -> Answer:
         self._endpoint.release(permit)  # others may have money for this endpoint
         with self._deadline.paused():
             await self._budget.reopened()

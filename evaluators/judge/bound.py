@@ -1,7 +1,8 @@
 """The judge as an evaluator gets it: bound to one evaluation, its policy and its deadline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from evaluators.contract import Question, Verdict
 
@@ -9,11 +10,11 @@ from .budget import Budget, BudgetSpent
 from .clean import clean
 from .client import JudgeClient
 from .evaluation import CallRecord, Deadline
-from .injection import hides_text
+from .injection import hides_text, looks_injected
 
 
 class BoundJudge:
-    """A `Judge` for one evaluation.
+    """A `ChatJudge` for one evaluation.
 
     Args:
         client: The judge that the config names.
@@ -43,9 +44,7 @@ class BoundJudge:
         Raises:
             JudgeFailure: No verdict can be had; final for this evaluation.
         """
-        # Cleaned before it is redacted: a secret with an invisible character inside would pass the
-        # redactor, and the prompt would then put it together again.
-        data = {name: self._redact(clean(text)) for name, text in question.data.items()}
+        data = {name: self._seen(text) for name, text in question.data.items()}
         is_hiding = any(hides_text(text) for text in question.data.values())
         self._record.injection_suspected |= is_hiding
         try:
@@ -56,3 +55,41 @@ class BoundJudge:
             self._record.may_degrade = spent.may_degrade
             raise
         return replace(verdict, injection_suspected=True) if is_hiding else verdict
+
+    async def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+        """Texts as the judge may see them: cleaned, redacted, cut to fit."""
+        self._record.injection_suspected |= looks_injected(data)
+        return self._client.fitted({name: self._seen(text) for name, text in data.items()})
+
+    async def complete(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send another library's request, its texts redacted.
+
+        Raises:
+            JudgeFailure: No answer can be had; final for this evaluation.
+        """
+        messages = [self._seen_message(message) for message in request.get("messages", ())]
+        try:
+            return await self._client.complete(
+                {**request, "messages": messages}, self._deadline, self._record, self._budget
+            )
+        except BudgetSpent as spent:
+            self._record.may_degrade = spent.may_degrade
+            raise
+
+    def _seen(self, text: str) -> str:
+        # Cleaned before it is redacted: a secret with an invisible character inside would pass the
+        # redactor, and the prompt would then put it together again.
+        return self._redact(clean(text))
+
+    def _seen_message(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        content = message.get("content")
+        if isinstance(content, str):
+            return {**message, "content": self._seen(content)}
+        if isinstance(content, list):
+            parts = [
+                {**part, "text": self._seen(part["text"])}
+                for part in content
+                if isinstance(part, dict) and isinstance(part.get("text"), str)
+            ]
+            return {**message, "content": parts}
+        return dict(message)

@@ -1,23 +1,28 @@
 """The client of one configured judge."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 from evaluators.contract import Item, Question, Verdict
 from schemas.config import JudgeConfig
 from schemas.events import Emit
 
-from .asking import Asking, Limits
+from .asking import Answer, Asking, Limits, Repeatable
 from .budget import Budget, BudgetPaused, BudgetSpent, Unlimited
+from .clean import cut
+from .completion import Completion
 from .defences import Defences
 from .endpoint import Endpoint, Pace, Permit
 from .evaluation import CallRecord, Deadline
-from .exchange import Exchange, Request
+from .exchange import Draft, Exchange
 from .faults import Adapted, BadOutput, Capacity, Fault
 from .modes import Modes
 from .price import Price
+from .request import Request
 from .transport import open_api
 
 _NEUTRAL = Question(
@@ -144,17 +149,58 @@ class JudgeClient:
             question, self._config.max_output_tokens, self._text_chars, self._defences.clean
         )
         record.injection_suspected |= request.injection_suspected
-        asking = Asking(
+        draft = partial(self._exchange.draft, request)
+        return await self._asking(request, draft, deadline, record, budget).run()
+
+    async def complete(
+        self,
+        request: Mapping[str, Any],
+        deadline: Deadline,
+        record: CallRecord,
+        budget: Budget | None = None,
+    ) -> Mapping[str, Any]:
+        """Send a chat completion in the words of another library; as `ask` in all else.
+
+        Args:
+            request: Body of the request; its texts are redacted already. The model and the token
+                limit are this judge's, whatever it says.
+            deadline: The evaluation's budget.
+            record: What the calls of the evaluation add up to.
+            budget: What pays for them.
+
+        Returns:
+            Body of the endpoint's response: a chat completion that is whole.
+
+        Raises:
+            JudgeFailure: None can be had.
+        """
+        completion = Completion.of(request, self._config.max_output_tokens)
+        draft = partial(completion.draft, self._exchange)
+        return await self._asking(completion, draft, deadline, record, budget).run()
+
+    def _asking(
+        self,
+        request: Repeatable,
+        draft: Callable[[], Draft[Answer]],
+        deadline: Deadline,
+        record: CallRecord,
+        budget: Budget | None,
+    ) -> Asking[Answer]:
+        return Asking(
             self._exchange,
             self._endpoint,
             request,
+            draft,
             deadline=deadline,
             record=record,
             budget=budget or Unlimited(),
             limits=self._limits,
             emit=self._emit,
         )
-        return await asking.run()
+
+    def fitted(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+        """Texts cut to what one question may have, and whether anything was cut."""
+        return cut(data, self._text_chars)
 
     async def probe(self) -> str | None:
         """Ask a harmless question, once, to see whether the judge works.

@@ -1,22 +1,22 @@
 """One request to a judge and its answer: send, classify what went wrong, read what came."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
 
 import httpx2
 import openai
 import orjson
 from opentelemetry import context
 
-from evaluators.contract import Question, Verdict
+from evaluators.contract import Verdict
 from schemas.events import Emit, JudgeCalled
 from schemas.reasons import Reason
 
 from .budget import Bill, Charge, most_nanos, nanos_of
-from .clean import clean, cut
 from .defences import Defences
 from .evaluation import CallRecord
 from .faults import (
@@ -30,18 +30,15 @@ from .faults import (
     of_error,
     of_status,
 )
-from .injection import looks_injected
 from .modes import Mode, Modes
 from .price import Price
 from .prompt import Prompt
+from .request import Request
 from .transport import JudgeApi, trace_headers
 from .verdict import answer_contract
 
 _PATH = "/chat/completions"
 _MIN_ERROR_STATUS = 300
-_TEMPLATE_CHARS = 3000
-"""About what each prompt has besides the rubric and the judged text."""
-_CHARS_PER_TOKEN = 4.0
 _HTTP_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError)
 _SUPPRESSED = (
     # What the SDK of OpenTelemetry, and instrumentations of LLM clients, look at.
@@ -51,79 +48,50 @@ _SUPPRESSED = (
     "suppress_language_model_instrumentation",
 )
 
-
-@dataclass(slots=True)
-class Request:
-    """A question made ready: its data cleaned, cut and looked through once."""
-
-    question: Question
-    data: Mapping[str, str]
-    truncated: bool
-    injection_suspected: bool
-    max_tokens: int
-    correction: str = ""
-    is_extended: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        question: Question,
-        max_tokens: int,
-        text_chars: int,
-        cleaner: Callable[[str], str] = clean,
-    ) -> "Request":
-        """Make a question ready; its texts together are cut to `text_chars`."""
-        cleaned = {name: cleaner(text) for name, text in question.data.items()}
-        data, truncated = cut(cleaned, text_chars)
-        return cls(question, data, truncated, looks_injected(question.data), max_tokens)
-
-    @property
-    def likely_tokens(self) -> float:
-        """What an endpoint counts against a token limit: about the prompt, and all the answer."""
-        question = self.question
-        ours = len(question.instructions) + sum(map(len, question.examples))
-        chars = _TEMPLATE_CHARS + ours + sum(map(len, self.data.values()))
-        return chars / _CHARS_PER_TOKEN + self.max_tokens
-
-    def extend(self) -> bool:
-        """Allow twice the tokens; False where that was done before."""
-        if self.is_extended:
-            return False
-        self.is_extended = True
-        self.max_tokens *= 2
-        return True
-
-    def correct(self, why: str) -> bool:
-        """Tell the judge what was wrong with its answer; False where that was done before."""
-        if self.correction:
-            return False
-        self.correction = why
-        return True
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A request as it will be sent.
-
-    Attributes:
-        most_nanos: What it may cost at most, in billionths of a US dollar.
-    """
-
-    request: Request
-    mode: Mode
-    prompt: Prompt
-    parameters: Mapping[str, Any]
-    body: bytes
-    most_nanos: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """What matters of a chat completion."""
+class Reply:
+    """What matters of a chat completion, and all of it."""
 
     message: Mapping[str, Any]
     finish_reason: str
     model: str | None
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft(Generic[Answer]):
+    """A request as it will be sent.
+
+    Attributes:
+        body: What is sent.
+        most_nanos: What it may cost at most, in billionths of a US dollar.
+        likely_tokens: What an endpoint counts against a token limit.
+        mode: Structured-output mode, for the record.
+        adapt: Learns from a rejection, by the parameter that it names and its text; returns what is
+            no longer sent, None where a draft made anew would be the same.
+        read: What the reply says.
+    """
+
+    body: bytes
+    most_nanos: int
+    likely_tokens: float
+    mode: str
+    adapt: Callable[[str | None, str], str | None]
+    read: Callable[[Reply], Answer]
+
+
+class Sized(Protocol):
+    """How large a request is, and its answer may be."""
+
+    max_tokens: int
+
+    @property
+    def likely_tokens(self) -> float:
+        """What an endpoint counts against a token limit."""
+        ...
 
 
 class Exchange:
@@ -165,7 +133,12 @@ class Exchange:
         self._told = told
         self._clock = clock
 
-    def draft(self, request: Request) -> Draft:
+    @property
+    def modes(self) -> Modes:
+        """What the endpoint understands."""
+        return self._modes
+
+    def draft(self, request: Request) -> Draft[Verdict]:
         """Write a request down in the mode that the endpoint understands."""
         question = request.question
         prompt = self._defences.write(question, request.data, request.correction)
@@ -175,15 +148,36 @@ class Exchange:
             {"role": "system", "content": prompt.system},
             {"role": "user", "content": prompt.user},
         ]
+        mode = self._modes.mode
+        return self.drafted(
+            messages,
+            parameters,
+            request,
+            mode=mode,
+            adapt=partial(self._modes.adapt, parameters),
+            read=partial(self._verdict, request, prompt, mode),
+        )
+
+    def drafted(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        parameters: Mapping[str, Any],
+        request: Sized,
+        *,
+        mode: str,
+        adapt: Callable[[str | None, str], str | None],
+        read: Callable[[Reply], Answer],
+    ) -> Draft[Answer]:
+        """Messages and parameters as they will be sent, with what they may cost at most."""
         body = orjson.dumps({"model": self._model, "messages": messages, **parameters})
         # Not every mode names the limit to the endpoint in the same words, but all name it.
         most = most_nanos(self._price, len(body), request.max_tokens)
-        return Draft(request, self._modes.mode, prompt, parameters, body, most)
+        return Draft(body, most, request.likely_tokens, mode, adapt, read)
 
     async def send(
-        self, draft: Draft, charge: Charge, record: CallRecord, seconds: float
-    ) -> Verdict:
-        """Send a request and read the verdict.
+        self, draft: Draft[Answer], charge: Charge, record: CallRecord, seconds: float
+    ) -> Answer:
+        """Send a request and read the answer.
 
         Args:
             draft: What to ask.
@@ -192,7 +186,7 @@ class Exchange:
             seconds: Time for the whole answer, however slowly it comes.
 
         Raises:
-            Fault: There is no verdict; its class says under which policy it falls.
+            Fault: There is no answer; its class says under which policy it falls.
         """
         record.sent += 1
         started = self._clock()
@@ -230,8 +224,9 @@ class Exchange:
             )
         )
 
-    async def _send(self, draft: Draft, spent: CallRecord, bill: Bill, seconds: float) -> Verdict:
-        mode, request = draft.mode, draft.request
+    async def _send(
+        self, draft: Draft[Answer], spent: CallRecord, bill: Bill, seconds: float
+    ) -> Answer:
         try:
             sent_at = self._clock()
             response = await self._post(draft.body, seconds)
@@ -239,18 +234,19 @@ class Exchange:
                 reply = self._read(response, spent, bill)
             finally:
                 used = spent.input_tokens + spent.output_tokens
-                self._told(response.headers, sent_at, request.likely_tokens - used)
+                self._told(response.headers, sent_at, draft.likely_tokens - used)
         except Rejected as fault:
-            dropped = self._modes.adapt(draft.parameters, fault.param, fault.text)
+            dropped = draft.adapt(fault.param, fault.text)
             if dropped is None:
                 raise
             raise Adapted(f"the endpoint does not know {dropped}") from None
-        spent.mode = mode.value
+        spent.mode = draft.mode
+        return draft.read(reply)
+
+    def _verdict(self, request: Request, prompt: Prompt, mode: Mode, reply: Reply) -> Verdict:
         text = _text(reply)
         try:
-            verdict = self._defences.read(
-                text, request.question, draft.prompt.receipt, request.data
-            )
+            verdict = self._defences.read(text, request.question, prompt.receipt, request.data)
         except BadOutput as fault:
             self._modes.answered(mode, valid=fault.reason is not Reason.INVALID_OUTPUT)
             raise
@@ -263,7 +259,7 @@ class Exchange:
             # A timeout of the SDK's or of the transport's is one between two reads: an endpoint
             # that drips a byte a second would never meet it.
             async with asyncio.timeout(max(0.0, seconds)):
-                with _not_traced():
+                with not_traced():
                     return await self._api.post(
                         _PATH,
                         cast_to=httpx2.Response,
@@ -282,7 +278,7 @@ class Exchange:
             why = f"the request could not be sent ({type(error).__name__})"
             raise EndpointFault(why) from None
 
-    def _read(self, response: httpx2.Response, spent: CallRecord, bill: Bill) -> _Reply:
+    def _read(self, response: httpx2.Response, spent: CallRecord, bill: Bill) -> Reply:
         try:
             body = orjson.loads(response.content)
         except orjson.JSONDecodeError:
@@ -299,15 +295,14 @@ class Exchange:
         if not isinstance(choice, dict) or not isinstance(message, dict):
             raise EndpointFault("the endpoint answered with what is no chat completion")
         model = body.get("model")
-        reply = _Reply(
-            message, str(choice.get("finish_reason")), model if isinstance(model, str) else None
-        )
+        answered = model if isinstance(model, str) else None
+        reply = Reply(message, str(choice.get("finish_reason")), answered, body)
         self._count(body.get("usage"), reply, spent)
         if spent.cost_usd is not None:
             bill.nanos = nanos_of(spent.cost_usd)
         return reply
 
-    def _count(self, usage: Any, reply: _Reply, spent: CallRecord) -> None:
+    def _count(self, usage: Any, reply: Reply, spent: CallRecord) -> None:
         spent.model_answered = reply.model
         if not isinstance(usage, dict):
             spent.cost_usd = None
@@ -328,16 +323,25 @@ def _count(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def _text(reply: _Reply) -> str:
-    """The answer's text, wherever the endpoint put it."""
-    message = reply.message
+def check_whole(reply: Reply) -> None:
+    """See that the judge said all that it wanted to.
+
+    Raises:
+        BadOutput: It refused, or was cut off.
+    """
     if reply.finish_reason == "content_filter":
         why = "the provider's content filter cut the answer off"
         raise BadOutput(Reason.FILTERED, why, is_final=True)
-    if message.get("refusal"):
+    if reply.message.get("refusal"):
         raise BadOutput(Reason.REFUSED, "the judge refused to answer", is_final=True)
     if reply.finish_reason == "length":
         raise BadOutput(Reason.OUTPUT_TRUNCATED, "the answer was cut at the token limit")
+
+
+def _text(reply: Reply) -> str:
+    """The answer's text, wherever the endpoint put it."""
+    check_whole(reply)
+    message = reply.message
     calls = message.get("tool_calls")
     if isinstance(calls, list) and calls:
         if len(calls) > 1:
@@ -368,7 +372,7 @@ def _flagged(verdict: Verdict, request: Request) -> Verdict:
 
 
 @contextmanager
-def _not_traced() -> Iterator[None]:
+def not_traced() -> Iterator[None]:
     """No instrumentation in this process may record the call: it would come back as a span."""
     suppressed = context.get_current()
     for key in _SUPPRESSED:

@@ -70,9 +70,6 @@ class Modes:
         """The request's parameters besides model and messages."""
         mode = self.mode
         wanted: dict[str, Any] = {"temperature": 0, "reasoning_effort": "low"}
-        tokens = next((name for name in _TOKEN_NAMES if name not in self._dropped), None)
-        if tokens:
-            wanted[tokens] = max_tokens
         if mode is Mode.JSON_SCHEMA:
             named = {"name": "verdict", "strict": True, "schema": schema}
             wanted["response_format"] = {"type": "json_schema", "json_schema": named}
@@ -83,7 +80,14 @@ class Modes:
             function = {"name": _TOOL, "description": "Give the answer.", "parameters": schema}
             wanted["tools"] = [{"type": "function", "function": function}]
             wanted["tool_choice"] = "required"
-        return {name: value for name, value in wanted.items() if name not in self._dropped}
+        return self.known(wanted, max_tokens)
+
+    def known(self, wanted: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
+        """Of these parameters those that the endpoint knows, and the token limit in its words."""
+        unknown = {*self._dropped, *_TOKEN_NAMES}
+        sent = {name: value for name, value in wanted.items() if name not in unknown}
+        tokens = next((name for name in _TOKEN_NAMES if name not in self._dropped), None)
+        return {**sent, tokens: max_tokens} if tokens else sent
 
     def adapt(self, sent: Mapping[str, Any], param: str | None, text: str) -> str | None:
         """Learn from a rejected request.
@@ -98,15 +102,24 @@ class Modes:
         """
         if _LENGTH.search(text):
             return None  # names a token parameter, but dropping it makes nothing fit
-        for name in (*_OPTIONAL, *_TOKEN_NAMES):
-            if name in sent and _names(name, param, text):
-                self._drop(name)
-                return name
+        dropped = self.drop(sent, param, text)
+        if dropped is not None:
+            return dropped
         mode = _mode_of(sent)
         named = _NAMED_BY.get(mode)
         if named is not None and named.search(f"{param} {text}"):
             self._step_down(mode)
             return mode
+        return None
+
+    def drop(self, sent: Mapping[str, Any], param: str | None, text: str) -> str | None:
+        """As `adapt`, but the structure of the answer stays as it was asked for."""
+        if _LENGTH.search(text):
+            return None
+        for name in (*_OPTIONAL, *_TOKEN_NAMES):
+            if name in sent and _names(name, param, text):
+                self._drop(name)
+                return name
         return None
 
     def answered(self, mode: Mode, *, valid: bool) -> None:

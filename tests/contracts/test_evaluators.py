@@ -7,7 +7,11 @@ import pytest
 from evaluators import Evaluator, Settings, registry
 from evaluators.testing import EvaluatorContract
 
-_NAMES = [offer.name for offer in registry.available() if offer.distribution == "assay"]
+_NAMES = [
+    offer.name
+    for offer in registry.available()
+    if offer.distribution == "assay" and ".adapters." not in offer.value
+]
 
 
 @pytest.mark.parametrize("has_judge", [False, True], ids=["alone", "with judge"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluators import Evaluator, Settings, registry, testing
+from evaluators import Evaluator, Score, Settings, Subject, registry, testing
 from schemas.errors import ConfigError, PluginError
 
 _PLUGIN = Path(__file__).parent.parent / "plugin_package"
@@ -108,6 +108,20 @@ def test_a_plugin_may_not_take_the_name_of_a_builtin(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(PluginError, match=r"offered by assay .* and shadow 1\.0"):
         registry.load(Settings("secrets"))
+
+
+def test_one_evaluator_may_have_several_names() -> None:
+    """`use` says what it is; its options are those of the name in the config."""
+    object_, upper = (
+        registry.load(Settings(name, {"regex": expression}, use="format_valid"))
+        for name, expression in (("is_object", "^{"), ("is_upper", "[A-Z]+"))
+    )
+    span = testing.make_span("?", "ABC")
+    results = [testing.run(one, Subject(span, spans=(span,))) for one in (object_, upper)]
+    assert [result.value for result in results if isinstance(result, Score)] == [0.0, 1.0]
+    assert registry.load(Settings("mine", use="toxicity")).version == (
+        registry.load(Settings("toxicity")).version
+    )
 
 
 def test_an_unknown_name_gets_the_nearest_valid_one() -> None:

@@ -45,6 +45,12 @@ class Odd:
         verdict = await subject.judge.ask(QUESTION)
         return Score(float(verdict.answers["odd"]), explanation=verdict.reason)
 
+    async def chats(self, subject, argument):
+        data, truncated = await subject.judge.evidence({"output": "Jane"})
+        request = {"messages": [{"role": "user", "content": data["output"]}], "temperature": 0}
+        reply = await subject.judge.complete(request)
+        return Score(1.0, label=reply["said"], truncated=truncated)
+
     async def ask_then(self, subject, argument):
         await subject.judge.ask(QUESTION)
         return await getattr(self, argument)(subject, "0.4")

@@ -1,10 +1,13 @@
 """What a config with evaluators of whole traces would do: one evaluation for each trace."""
 
+import pytest
 import yaml
 from support.spans import llm_span, message
 from support.workers import config_yaml
 
+from evaluators.judge.evaluation import CallRecord, Deadline
 from schemas.config import Config, JudgeConfig
+from schemas.errors import JudgeFailure
 from workers.configured import build
 from workers.estimation import PromptMeter, Tally
 from workers.topic_reader import Read
@@ -34,3 +37,15 @@ async def test_a_trace_of_two_records_is_one_evaluation() -> None:
     assert costs["task_completion"].share == 1
     for meter in meters:
         await meter.aclose()
+
+
+async def test_another_librarys_prompt_is_measured_and_not_sent() -> None:
+    """An estimate costs nothing, whoever writes the prompt."""
+    judge = JudgeConfig(model="m", base_url="http://127.0.0.1:9/v1")
+    meter = PromptMeter("default", judge, 60_000)
+    request = {"messages": [{"role": "user", "content": "x" * 1000}]}
+    with pytest.raises(JudgeFailure, match="measured, not sent"):
+        await meter.complete(request, Deadline(1.0), CallRecord())
+    (size,) = meter.sizes
+    assert 1000 < size < 1200
+    await meter.aclose()

@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,13 @@ from evaluators.contract import (
     Verdict,
 )
 from evaluators.judge.clean import clean
+from evaluators.judge.completion import Completion
 from evaluators.judge.prompt import Prompt, write_prompt
 from evaluators.redact import redact
 from evaluators.registry import load
 from schemas.config import Config, EvaluatorConfig
+from schemas.errors import JudgeFailure
+from schemas.reasons import Reason
 from schemas.span import Message, Span, SpanKind, ToolCall
 
 from .common import print_json, safe, with_config
@@ -33,12 +38,27 @@ class _Listener:
     """Stands in the judge's place, keeps what it is asked, and speaks for the output."""
 
     def __init__(self) -> None:
-        self.asked: list[Question] = []
+        self.prompts: list[Prompt] = []
 
     async def ask(self, question: Question) -> Verdict:
         """Keep the question."""
-        self.asked.append(question)
+        self.prompts.append(_prompt(question))
         return Verdict({item.id: item.good for item in question.items}, "a sample")
+
+    async def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+        """Show texts as a judge would see them."""
+        return {name: _seen(text) for name, text in data.items()}, False
+
+    async def complete(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Keep another library's first prompt; nobody can answer it in the library's words.
+
+        Raises:
+            JudgeFailure: Always.
+        """
+        messages = Completion.of(request, 1).messages
+        texts = {str(message.get("role")): str(message.get("content")) for message in messages}
+        self.prompts.append(Prompt(texts.get("system", ""), texts.get("user", ""), ""))
+        raise JudgeFailure(Reason.JUDGE_UNAVAILABLE, "this is a sample")
 
 
 def run(name: str, path: Path | None, *, as_line: bool) -> None:
@@ -60,8 +80,7 @@ def _configured(config: Config, name: str) -> EvaluatorConfig:
 
 def _show(name: str, config: EvaluatorConfig, *, as_line: bool) -> None:
     evaluator = _load(name, config)
-    asked = asyncio.run(_asked(evaluator))
-    prompts = [_prompt(question) for question in asked[:1]]
+    prompts = asyncio.run(_asked(evaluator))[:1]
     if as_line:
         print_json([_as_json(name, evaluator, config, prompts)])
         return
@@ -77,6 +96,7 @@ def _load(name: str, config: EvaluatorConfig) -> Evaluator:
         has_judge=False,
         rubric=config.rubric_text,
         rubric_path=config.rubric,
+        use=config.use,
     )
     evaluator = load(settings)
     if evaluator.judge_use is JudgeUse.NEVER:
@@ -84,14 +104,15 @@ def _load(name: str, config: EvaluatorConfig) -> Evaluator:
     return load(replace(settings, has_judge=True))  # what its judge stage would ask
 
 
-async def _asked(evaluator: Evaluator) -> list[Question]:
-    """The questions about the first sample that a judge is asked about."""
+async def _asked(evaluator: Evaluator) -> list[Prompt]:
+    """What a judge is asked about the first sample that it is asked about."""
     for subject in _samples():
         judge = _Listener()
         async with asyncio.timeout(evaluator.deadline_s):
-            await evaluator.evaluate(replace(subject, judge=judge))
-        if judge.asked or evaluator.judge_use is JudgeUse.NEVER:
-            return judge.asked
+            with suppress(JudgeFailure):
+                await evaluator.evaluate(replace(subject, judge=judge))
+        if judge.prompts or evaluator.judge_use is JudgeUse.NEVER:
+            return judge.prompts
     return []
 
 
@@ -134,8 +155,11 @@ def _span(question: str, answer: str) -> Span:
 
 
 def _prompt(question: Question) -> Prompt:
-    data = {name: clean(redact(clean(text))) for name, text in question.data.items()}
-    return write_prompt(question, data)
+    return write_prompt(question, {name: _seen(text) for name, text in question.data.items()})
+
+
+def _seen(text: str) -> str:
+    return clean(redact(clean(text)))
 
 
 def _facts(evaluator: Evaluator, config: EvaluatorConfig) -> dict[str, Any]:

@@ -9,8 +9,13 @@ class NotWritten(AssayError):  # noqa: N818  named for what happened
     """A file cannot be written; the message says which and why."""
 
 
-def write(path: Path, text: str) -> str:
+def write(path: Path, text: str, option: str = "--out") -> str:
     """Write one file, and the folders that it needs; returns its path as it is shown.
+
+    Args:
+        path: Where.
+        text: What.
+        option: The command's option for another folder, for the message.
 
     Raises:
         NotWritten: It cannot be written.
@@ -20,6 +25,6 @@ def write(path: Path, text: str) -> str:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise NotWritten(
-            f"{path}: cannot be written ({error.strerror}); choose another folder with --out"
+            f"{path}: cannot be written ({error.strerror}); choose another folder with {option}"
         ) from error
     return str(path)

@@ -10,9 +10,10 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -26,14 +27,18 @@ from .messages import (
     HEAD,
     Answer,
     Asked,
+    Asking,
     Began,
     Cancel,
+    Completion,
     Down,
     Ended,
     Evaluate,
     Facts,
     Refused,
+    Reply,
     Start,
+    Texts,
     Up,
     pack_up,
     unpack_down,
@@ -129,7 +134,7 @@ class Runner:
     evaluator: Evaluator
     wire: Wire
     _tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
-    _asking: dict[tuple[int, int], asyncio.Future[Verdict]] = field(default_factory=dict)
+    _asking: dict[tuple[int, int], asyncio.Future[Reply]] = field(default_factory=dict)
 
     def handle(self, message: Down) -> None:
         """Do what the worker says."""
@@ -146,9 +151,9 @@ class Runner:
             case Start():
                 pass  # only the first message is one
 
-    async def ask(self, number: int, call: int, question: Question) -> Verdict:
+    async def ask(self, number: int, call: int, question: Asking) -> Reply:
         """Let the worker ask the judge."""
-        answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._asking[number, call] = answer
         try:
             self.wire.send(Asked(number, call, question))
@@ -175,11 +180,11 @@ class Runner:
         os._exit(1)  # the wall has a hole, or the worker is gone
 
     @staticmethod
-    def _answered(waiting: asyncio.Future[Verdict] | None, answer: Answer) -> None:
+    def _answered(waiting: asyncio.Future[Reply] | None, answer: Answer) -> None:
         if waiting is None or waiting.done():
             return
-        if answer.verdict is not None:
-            waiting.set_result(answer.verdict)
+        if answer.reply is not None:
+            waiting.set_result(answer.reply)
         elif answer.failure is not None:
             waiting.set_exception(JudgeFailure(*answer.failure))
 
@@ -203,4 +208,15 @@ class _Judge:
 
     async def ask(self, question: Question) -> Verdict:
         """Ask once."""
+        return cast(Verdict, await self._asked(question))
+
+    async def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+        """Have texts made fit for the judge, where the policy is known."""
+        return cast(tuple[dict[str, str], bool], await self._asked(Texts(dict(data))))
+
+    async def complete(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send another library's request."""
+        return cast(Mapping[str, Any], await self._asked(Completion(dict(request))))
+
+    async def _asked(self, question: Asking) -> Reply:
         return await self._runner.ask(self._number, next(self._calls), question)

@@ -66,13 +66,17 @@ class Cancel:
     number: int
 
 
+Reply = Verdict | Mapping[str, Any] | tuple[dict[str, str], bool]
+"""What a judge says to a question, to a completion, and to texts that it may see."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the judge said to a question, or (reason, detail) of its failure."""
+    """What the judge said, or (reason, detail) of its failure."""
 
     number: int
     call: int
-    verdict: Verdict | None
+    reply: Reply | None
     failure: tuple[Reason, str] | None
 
 
@@ -113,12 +117,29 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True)
+class Completion:
+    """The body of another library's request (`ChatJudge.complete`)."""
+
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Texts of a subject, to be made fit for a judge (`ChatJudge.evidence`)."""
+
+    data: dict[str, str]
+
+
+Asking = Question | Completion | Texts
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """An evaluation asks its judge."""
 
     number: int
     call: int
-    question: Question
+    question: Asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +201,7 @@ def unpack_up(body: bytes) -> Up:
             case "Began":
                 return Began(**fields)
             case "Asked":
-                return Asked(fields["number"], fields["call"], _question(fields["question"]))
+                return Asked(fields["number"], fields["call"], _asking(fields["question"]))
             case "Ended":
                 return Ended(fields["number"], _result(fields), fields["error"])
             case unknown:
@@ -226,7 +247,11 @@ def _facts(fields: dict[str, Any]) -> Facts:
     )
 
 
-def _question(fields: dict[str, Any]) -> Question:
+def _asking(fields: dict[str, Any]) -> Asking:
+    if "body" in fields:
+        return Completion(**fields)
+    if fields.keys() == {"data"}:
+        return Texts(**fields)
     return Question(
         **{
             **fields,

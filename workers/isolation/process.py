@@ -237,9 +237,9 @@ class Process:
         if judge is None:
             raise EvaluatorFault("asked a judge that it does not have")
         with run.watch.paused():
-            verdict, failure = await run.verdicts.ask(judge, asked.question)
+            reply, failure = await run.verdicts.ask(judge, asked.question)
         if not self.is_dead:
-            self._writer.write(pack_down(Answer(asked.number, asked.call, verdict, failure)))
+            self._writer.write(pack_down(Answer(asked.number, asked.call, reply, failure)))
 
     def _asked(self, number: int, run: _Running, task: asyncio.Task[None]) -> None:
         """A question is answered; one that cannot be put, such as of a wrong type, ends it all."""

@@ -3,13 +3,16 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import cast
 
-from evaluators.contract import Judge, Question, Verdict
+from evaluators.contract import ChatJudge, Judge
 from schemas.errors import JudgeFailure
 from schemas.reasons import Reason
 
-Said = tuple[Verdict | None, tuple[Reason, str] | None]
-"""A verdict, or (reason, detail) of a failure."""
+from .messages import Asking, Completion, Reply, Texts
+
+Said = tuple[Reply | None, tuple[Reason, str] | None]
+"""A reply, or (reason, detail) of a failure."""
 
 
 @dataclass(slots=True)
@@ -23,7 +26,7 @@ class Verdicts:
         """The evaluation begins again."""
         self._used.clear()
 
-    async def ask(self, judge: Judge, question: Question) -> Said:
+    async def ask(self, judge: Judge, question: Asking) -> Said:
         """What was said to this question before the evaluation began again, else ask."""
         key = blake2b(repr(question).encode("utf-8", "surrogatepass"), digest_size=16).digest()
         given, used = self._given[key], self._used[key]
@@ -35,8 +38,15 @@ class Verdicts:
         return said
 
 
-async def _asked(judge: Judge, question: Question) -> Said:
+async def _asked(judge: Judge, question: Asking) -> Said:
+    bound = cast(ChatJudge, judge)  # a worker binds no other
     try:
-        return await judge.ask(question), None
+        match question:
+            case Completion(body):
+                return await bound.complete(body), None
+            case Texts(data):
+                return await bound.evidence(data), None
+            case _:
+                return await judge.ask(question), None
     except JudgeFailure as failure:
         return None, (failure.reason, failure.detail)

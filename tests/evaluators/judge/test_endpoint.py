@@ -6,7 +6,7 @@ import pytest
 from opentelemetry import context
 
 from evaluators.judge.endpoint import Endpoint, Pace
-from evaluators.judge.exchange import _not_traced
+from evaluators.judge.exchange import not_traced
 
 from .conftest import now
 
@@ -103,7 +103,7 @@ async def test_old_success_does_not_close_the_breaker() -> None:
 
 def test_judge_calls_are_hidden_from_instrumentation() -> None:
     """While a judge is called, instrumentations in this process are told to look away."""
-    with _not_traced():
+    with not_traced():
         assert context.get_value("suppress_instrumentation") is True
         assert context.get_value(context._SUPPRESS_INSTRUMENTATION_KEY) is True
     assert context.get_value("suppress_instrumentation") is None

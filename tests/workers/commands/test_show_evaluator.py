@@ -23,7 +23,11 @@ inputs: [output]
 instructions: Judge the voice of a lighthouse keeper.
 items: [{id: calm, question: "Is it calm?"}]
 """
-_BUILTIN = [offer.name for offer in available() if offer.distribution == "assay"]
+_BUILTIN = [
+    offer.name
+    for offer in available()
+    if offer.distribution == "assay" and ".adapters." not in offer.value
+]
 
 
 @pytest.mark.parametrize("name", _BUILTIN)
@@ -54,6 +58,44 @@ def test_a_rubric_file_is_shown_as_configured(
     assert "- calm: Is it calm?" in shown
     assert "passes at 0.5" in shown
     assert 'asks the judge "default"' in shown
+
+
+_LIBRARY = """\
+from evaluators import Need
+from evaluators.adapters.adapter import Adapter, Found, Metric
+
+class Theirs(Adapter):
+    distribution = "pyyaml"
+    extra = "pyyaml"
+    module = "yaml"
+
+    def prepare(self, library):
+        return Metric(frozenset({Need.OUTPUT}))
+
+    async def measure(self, evidence, chat):
+        prompt = f"Is this kind? {evidence.output}"
+        reply = await chat.complete({"messages": [{"role": "user", "content": prompt}]})
+        return Found(float(reply["score"]))
+"""
+
+
+def test_another_librarys_first_prompt_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it would be sent; what would follow from an answer is not known."""
+    (tmp_path / "theirs.py").write_text(_LIBRARY)
+    info = tmp_path / "theirs-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[assay.evaluators]\ntheirs = theirs:Theirs\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = "{kind: {use: theirs, options: {metric: kindness}}}"
+    config = _CONFIG.replace("{voice: {rubric: voice.yaml, threshold: 0.5}}", settings)
+    (tmp_path / "assay.yaml").write_text(config.replace("[voice]", "[kind]"))
+    show_evaluator.run("kind", tmp_path / "assay.yaml", as_line=False)
+    shown = capsys.readouterr().out
+    assert "Is this kind? It arrives on Wednesday." in shown
+    assert "You are an evaluator inside Assay." in shown
 
 
 def test_the_command_takes_a_config_and_still_lists(tmp_path: Path) -> None:

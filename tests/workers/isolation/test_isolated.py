@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -190,6 +190,25 @@ async def test_memory_is_bounded(odd: Open) -> None:
         pid = await one.pid()
         assert "MemoryError" in await one.fault("hoards")
         assert await one.pid() != pid
+
+
+class _ChatJudge(ScriptedJudge):
+    """Takes another library's requests too."""
+
+    async def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+        return {name: f"[{text}]" for name, text in data.items()}, True
+
+    async def complete(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        if request["temperature"]:
+            raise JudgeFailure(Reason.REFUSED, "too warm")
+        return {"said": request["messages"][0]["content"]}
+
+
+async def test_another_librarys_request_travels_to_the_worker(odd: Open) -> None:
+    """Its texts are made fit where the policy is, and it is sent where the limits are."""
+    async with odd() as one:
+        result = await one.do("chats", _ChatJudge())
+    assert result == Score(1.0, label="[Jane]", truncated=True)
 
 
 async def test_a_judge_is_asked_by_the_worker(odd: Open) -> None:

@@ -1,0 +1,1 @@
+"""Metrics of other libraries as evaluators; each is imported only where a config names it."""
