@@ -140,12 +140,13 @@ def _burning() -> str:
 def _dearer() -> str:
     by = "environment=%q,service=%q"
     labels = ("$labels.environment", "$labels.service")
+    mean = f"1000 * service:assay_llm_cost_usd:%s{{{by}}}"
     return (
-        "A call of the last 15 minutes costs "
-        + _number(f"service:assay_llm_cost_usd:mean15m{{{by}}}", *labels, form="%.5f")
-        + " USD on average, one of the day before "
-        + _number(f"service:assay_llm_cost_usd:mean1d{{{by}}}", *labels, form="%.5f")
-        + " USD. That is over "
+        "A thousand calls cost "
+        + _number(mean.replace("%s", "mean15m"), *labels, form="%.2f")
+        + " USD in the last 15 minutes, "
+        + _number(mean.replace("%s", "mean1d"), *labels, form="%.2f")
+        + " USD the day before. That is over "
         + _number(f"service:assay_llm_cost_weight:increase15m{{{by}}}", *labels, form="%.0f")
         + " calls, and not the work of a few long ones."
     )
