@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from support.prometheus import Alertmanager, run_tool
+from support.promrules import MESSAGES
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "alertmanager"
@@ -241,7 +242,7 @@ def test_a_message_for_slack_says_what_where_whose_and_how_to_see_it(tmp_path: P
     assert lines == [
         "*answer_relevance on support-bot scores worse than yesterday &amp; last week.*",
         "The mean score of the last 2m is 0.752, 0.198 lower than that of the day.",
-        "Since 2026-11-24 09:30 UTC, owner: support-team",
+        "Firing since 2026-11-24 09:30 UTC, owner: support-team",
         "`assay scores --failed --since 1h --evaluator answer_relevance`",
     ]
     assert links.split("   ") == [
@@ -279,9 +280,37 @@ def test_an_alert_without_links_owner_or_service_reads_well_too(tmp_path: Path) 
     assert _rendered("assay.text", message, tmp_path).splitlines() == [
         "Resolved: 3 records could not be read within 15 minutes: undecodable.",
         "They are on the dead letter topic.",
-        "Since 2026-11-24 09:30 UTC",
+        "Fired from 2026-11-24 09:30 to 09:50 UTC",
         "Runbook: docs/alerts.md, section AssayDeadLetters",
     ]
+
+
+@pytest.mark.parametrize("name", ["assay.slack.text", "assay.text"])
+def test_what_each_alert_says_reads_well_in_a_message(name: str, tmp_path: Path) -> None:
+    """Of every alert's own words the message is whole, with nothing empty or unknown in it."""
+    said = [
+        (entry["alert"], message)
+        for entries in MESSAGES.values()
+        for entry in entries
+        for message in entry["messages"]
+    ]
+    alerts = [
+        {
+            **REGRESSED,
+            "labels": {**message["labels"], "alertname": alert},
+            "annotations": {key: text for key, text in message.items() if key != "labels"},
+        }
+        for alert, message in said
+    ]
+    shown = _rendered(name, _message(*alerts), tmp_path).split("\n\n")
+    for (_, message), paragraph in zip(said, shown, strict=True):
+        summary, description, since, *_ = paragraph.splitlines()
+        assert (summary.strip("*"), description) == (message["summary"], message["description"])
+        assert since == "Firing since 2026-11-24 09:30 UTC"
+        assert message.get("failing_traces", "") in paragraph
+        for text in (summary.strip("*"), description):
+            assert text.endswith(".")
+            assert not re.search(r"\?|<no value>|[{}]|  | [.,;:]|\(\)", text), text
 
 
 def test_a_mail_is_html_that_escapes_what_it_quotes(tmp_path: Path) -> None:

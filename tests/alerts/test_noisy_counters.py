@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 import yaml
-from support.prometheus import Prometheus, create_blocks, run_tool
+from support.history import HOURS, backfill, server_config
+from support.prometheus import Prometheus
 
 from workers import signals
 from workers.signals import NOTHING, Sums, Window
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules"
 QUALITY = {"AssayScoreRegressed", "AssayScoreDegraded", "AssayVersionRegressed"}
 SCRAPE_S = 15
-HISTORY_S = 26 * 3600
+HISTORY_S = HOURS * 3600
 AHEAD_S = 90
 """The history goes on for so long after the server has started."""
 DROP_S = 40 * 60
@@ -138,17 +139,6 @@ def _expected(workers: Service, window: Window, until: float) -> float:
     return ratio
 
 
-def _server_config(*rule_files: str) -> str:
-    return yaml.safe_dump(
-        {
-            "global": {"scrape_interval": f"{SCRAPE_S}s", "evaluation_interval": "5s"},
-            "rule_files": list(rule_files),
-            # Blocks that reach to the present would make every new sample one of the past.
-            "storage": {"tsdb": {"out_of_order_time_window": "1d"}},
-        }
-    )
-
-
 def _groups() -> list[dict[str, Any]]:
     """All groups of rules that ship, evaluated more often than there: a test cannot wait."""
     groups = [
@@ -158,43 +148,6 @@ def _groups() -> list[dict[str, Any]]:
     ]
     assert groups, f"no rules in {RULES.name}; `assay rules` writes them"
     return [{**group, "interval": "5s"} for group in groups]
-
-
-def _hourly(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rules that record the hourly sums, which the baselines are summed up from."""
-    return [
-        rule
-        for group in groups
-        for rule in group["rules"]
-        if str(rule.get("record", "")).endswith(":increase1h") and "[1h]" in rule["expr"]
-    ]
-
-
-def _backfill(folder: Path, groups: list[dict[str, Any]], services: dict[str, Service]) -> None:
-    """Write the counters, and what the hourly rules would have recorded of them every minute."""
-    raw = folder / "raw.txt"
-    with raw.open("w") as file:
-        file.writelines(_openmetrics(services))
-    create_blocks(raw, folder)
-    hourly = folder / "hourly.yml"
-    hourly.write_text(
-        yaml.safe_dump({"groups": [{"name": "h", "interval": "1m", "rules": _hourly(groups)}]})
-    )
-    end = int(time.time())
-    with Prometheus(folder, _server_config()) as server:
-        ended = run_tool(
-            "promtool",
-            "tsdb",
-            "create-blocks-from",
-            "rules",
-            f"--start={end - HISTORY_S + 3600}",
-            f"--end={end}",
-            "--eval-interval=1m",
-            f"--url={server.url}",
-            f"--output-dir={folder / 'data'}",
-            str(hourly),
-        )
-    assert ended.returncode == 0, ended.stderr
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +167,9 @@ class Seen:
 
 def _run(folder: Path, services: dict[str, Service]) -> Seen:
     groups = _groups()
-    _backfill(folder, groups, services)
+    backfill(folder, _openmetrics(services), groups)
     (folder / "all.yml").write_text(yaml.safe_dump({"groups": groups}))
-    with Prometheus(folder, _server_config("all.yml")) as server:
+    with Prometheus(folder, server_config("all.yml")) as server:
         time.sleep(SETTLE_S)  # noqa: TID251  rules look at each other's records
         now = time.time()
 

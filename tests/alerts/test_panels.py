@@ -20,7 +20,7 @@ import pytest
 import yaml
 from support.conservation import JudgeProcess
 from support.grafana import filled
-from support.history import Series, backfill, exported
+from support.history import Series, backfill, exported, steady
 from support.prometheus import Prometheus
 from support.spans import KeyedMessage, llm_span, message, produce
 from support.workers import DEAD, SCORES, SPANS, WorkerProcess, config_yaml, until, worker_process
@@ -241,7 +241,7 @@ def _watch(folder: Path, config: Config, worker: WorkerProcess, traffic: Traffic
     until(lambda: worker.metric("assay_scores_total") > 100, 60, worker.died)
     rules = _groups(config)
     (folder / "rules.yml").write_text(yaml.safe_dump({"groups": rules}))
-    backfill(folder, _yesterday(worker), time.time() - 60, rules)
+    backfill(folder, steady(_yesterday(worker), time.time() - 60), rules)
     with Prometheus(folder, _server_config(worker.port)) as server:
         time.sleep(BEFORE_S)  # noqa: TID251  the versions must not begin at one time
         traffic.version = "p2"

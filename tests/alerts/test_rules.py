@@ -13,7 +13,7 @@ from support import promrules
 from support.prometheus import run_tool
 
 from evaluators.registry import available
-from schemas.config import Config
+from schemas.config import Config, LinksConfig
 from schemas.config_file import load
 from workers.rules import scenarios
 from workers.rules.alerts import groups as alert_groups
@@ -119,6 +119,12 @@ def test_no_alert_lacks_a_test() -> None:
     assert near == ALERTS.keys()
 
 
+def test_no_alert_lacks_a_message_that_was_read() -> None:
+    """What each alert says is written down, and compared with what it does say."""
+    told = {entry["alert"] for entries in promrules.MESSAGES.values() for entry in entries}
+    assert told == ALERTS.keys()
+
+
 def test_no_story_comes_near_what_it_raises() -> None:
     """Firing and silent tests of an alert are different stories."""
     assert [story.text for story in _stories() if story.firing & story.near] == []
@@ -153,8 +159,10 @@ def test_a_link_opens_the_alerts_dashboard_and_panel() -> None:
 @pytest.mark.timeout(570)
 @pytest.mark.parametrize("name", promrules.FILES)
 def test_stories_of_short_days_end_as_they_should(name: str, tmp_path: Path) -> None:
-    """Days of two hours: alerts fire and stay silent as each story says."""
-    path = promrules.write(tmp_path, _shipped(), name, promrules.SHORT)
+    """Days of two hours: alerts fire and stay silent as each story says, and say what they do."""
+    config = _shipped().model_copy(update={"links": LinksConfig()})
+    path = promrules.write(tmp_path, config, name, promrules.SHORT)
+    promrules.expect_messages(path)
     assert promrules.failures(path, 560) == ""
 
 

@@ -21,12 +21,11 @@ from typing import NoReturn
 
 import pytest
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 from support.applications import Traffic
 from support.collector import Collector
 from support.conservation import JudgeProcess, Ledger, ledger, read_values
+from support.history import Series, backfill, exported, server_config, steady
 from support.kafka import KafkaServer
-from support.past import Past, Series, backfill, server_config
 from support.processes import Unavailable
 from support.prometheus import Alertmanager, Prometheus, find
 from support.webhook import Notice, Webhook
@@ -52,6 +51,13 @@ RULES = DEPLOY / "prometheus" / "rules" / "assay.yaml"
 EVALUATOR = "answer_relevance"
 DROPPING = tuple(f"worse-{index}" for index in range(11))
 HEALTHY = tuple(f"steady-{index}" for index in range(9))
+COUNTED = (
+    "assay_scores_total",
+    "assay_score_weight_total",
+    "assay_score_weighted_total",
+    "assay_score_weighted_squares_total",
+    "assay_score_weight_squares_total",
+)
 PER_MINUTE = 60.0
 """Calls of each service, all of them scored."""
 GOOD, BAD = 0.95, 0.75
@@ -64,7 +70,6 @@ JUDGE_S = 2.0
 AWAY_FROM_S, AWAY_FOR_S = 15, 60
 """When the collector that takes the scores back goes away, after the start, and for how long."""
 QUIET_S = 30
-HISTORY_HOURS = 27
 SETUP_S = 30
 """The history ends where live traffic begins, so many seconds after it is written."""
 
@@ -164,8 +169,8 @@ def _run(kafka: KafkaServer, folder: Path, stack: ExitStack) -> Run:
         traffic.call(service)
     _wait_judged(workers, len(traffic.traces))
     begin = time.time() + SETUP_S
-    series = [{**_labels(workers), "service": service} for service in traffic.pass_rates]
-    backfill(folder, RULES, Past(series, PER_MINUTE, GOOD, HISTORY_HOURS, begin))
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    backfill(folder, steady(_yesterday(workers), begin), groups)
     webhook = stack.enter_context(Webhook())
     alertmanager = stack.enter_context(Alertmanager(folder / "am", _alerting(webhook.url)))
     prometheus = stack.enter_context(Prometheus(folder, _prometheus(workers, alertmanager.port)))
@@ -272,14 +277,17 @@ def _published(servers: str, spans: str, scores: str) -> list[Published]:
     return found
 
 
-def _labels(workers: list[WorkerProcess]) -> Series:
-    """The labels that a score has, from whoever judged one: the version is a hash in part."""
-    for worker in workers:
-        for family in text_string_to_metric_families(worker.get("/metrics")[1]):
-            for sample in family.samples:
-                if sample.name == "assay_scores_total" and sample.labels["evaluator"] == EVALUATOR:
-                    return dict(sample.labels)
-    raise AssertionError("no worker has counted a score")
+def _yesterday(workers: list[WorkerProcess]) -> set[Series]:
+    """What the workers have begun to count of scores, as it was all day; weights are 1."""
+    rates = {name: PER_MINUTE * (GOOD if "weighted" in name else 1) for name in COUNTED}
+    found = {
+        Series(one.name, one.labels, rates[one.name])
+        for worker in workers
+        for one in exported(worker.get("/metrics")[1], *COUNTED)
+        if f'evaluator="{EVALUATOR}"' in one.labels
+    }
+    assert len(found) == len(COUNTED) * len((*DROPPING, *HEALTHY)), "a service has no score"
+    return found
 
 
 def _wait_judged(workers: list[WorkerProcess], calls: int) -> None:

@@ -1,6 +1,10 @@
-"""A real Prometheus and a real Alertmanager for tests, and their tools, from the PATH."""
+"""A real Prometheus and a real Alertmanager for tests, and their tools.
+
+They are those on the PATH, or another one that a variable names, such as `ASSAY_PROMTOOL`.
+"""
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -26,14 +30,18 @@ def find(program: str) -> str:
     """Return the path of `prometheus`, `promtool`, `alertmanager` or `amtool`.
 
     Raises:
-        Unavailable: It is not on the PATH.
+        Unavailable: It is not on the PATH, or not where its variable says.
     """
-    for name in _NAMES.get(program, (program,)):
+    variable = f"ASSAY_{program.upper()}"
+    named = os.environ.get(variable)
+    for name in (named,) if named else _NAMES.get(program, (program,)):
         path = shutil.which(name)
         if path is not None:
             return path
     raise Unavailable(
-        f"{program} is not on the PATH; install prometheus and prometheus-alertmanager"
+        f"{variable}={named} is no program; name one, or unset it to take what is on the PATH"
+        if named
+        else f"{program} is not on the PATH; install prometheus and prometheus-alertmanager"
     )
 
 

@@ -8,6 +8,7 @@ import yaml
 
 from schemas.config import Config
 from workers import signals
+from workers.call_scores import LATENCY_REFERENCE_S
 from workers.dashboards.build import dashboards
 from workers.dashboards.panels import Dashboard, panel_id
 from workers.dashboards.quality import FAILING_TRACES, QUALITY
@@ -42,7 +43,11 @@ _VARIANT = (
     'model=%q,prompt_version=%q" $labels.environment $labels.service $labels.evaluator '
     "$labels.evaluator_version $labels.model $labels.prompt_version }}"
 )
-_CHARGE = "{{ $value | humanize }} times what one false alarm in 100 series-months needs"
+_CHARGE = (
+    "Evaluator version {{ $labels.evaluator_version }}; the evidence is "
+    '{{ $value | printf "%.1f" }} times the threshold of one false alarm in 100 series-months.'
+)
+_BEGAN = "This began at most {{ $window }} before this alert."
 
 
 def _number(query: str, *arguments: str, form: str = "%.3f") -> str:
@@ -54,82 +59,136 @@ def _number(query: str, *arguments: str, form: str = "%.3f") -> str:
     )
 
 
+def _strongest(select: str, evidence: str, arguments: str, text: str) -> str:
+    """A text about the window that shows most, as `$window`."""
+    return (
+        f'{select}{{{{ with query (printf "topk(1, {evidence})" {arguments}) }}}}'
+        f'{{{{ $window := . | first | label "window" }}}}{text} {{{{ end }}}}{_CHARGE}'
+    )
+
+
+def _significant(level: str, past: str, drop: float) -> str:
+    return (
+        f"{level}:assay_score_evidence:ratio{{%s}} "
+        f"and {level}:assay_score_drop:{past}{{%s}} > {drop}"
+    )
+
+
+def _count(level: str) -> str:
+    return _number(f"{level}:assay_score_effective:%s{{%s}}", "$window", "$by", form="%.0f")
+
+
 def _fell(select: str, level: str, past: str, drop: float) -> str:
     """What got worse, by how much, since when and on how many scores."""
-    strongest = (
-        f"topk(1, {level}:assay_score_evidence:ratio{{%s}} "
-        f"and {level}:assay_score_drop:{past}{{%s}} > {drop})"
-    )
-    return (
-        f'{select}{{{{ with query (printf "{strongest}" $by $by) }}}}'
-        '{{ $window := . | first | label "window" }}'
+    text = (
         "The mean score of the last {{ $window }} is "
         + _number(f"{level}:assay_score_mean:%s{{%s}}", "$window", "$by")
         + ", "
         + _number(f"{level}:assay_score_drop:{past}{{%s,window=%q}}", "$by", "$window")
         + " lower than "
         + {"baseline1d": "that of the day before", "others1d": "that of the other versions"}[past]
-        + ", on "
-        + _number(f"{level}:assay_score_effective:%s{{%s}}", "$window", "$by", form="%.0f")
-        + " effective scores. What happened, happened up to {{ $window }} before this alert. "
-        "{{ end }}"
-        f"Evaluator version {{{{ $labels.evaluator_version }}}}; evidence is {_CHARGE}."
+        + f", on {_count(level)} effective scores. {_BEGAN}"
     )
+    return _strongest(select, _significant(level, past, drop), "$by $by", text)
+
+
+def _slower() -> str:
+    """As `_fell`, in seconds: what a score of latency says to nobody."""
+    mean, drop = "evaluator:assay_score_mean:%s{%s}", "evaluator:assay_score_drop:baseline1d"
+    seconds = f"{LATENCY_REFERENCE_S:g} * (1 / %s - 1)"
+    text = (
+        "A typical call of the last {{ $window }} took "
+        + _number(seconds % mean, "$window", "$by", form="%.2f")
+        + " s, one of the day before "
+        + _number(
+            seconds % f"({mean} + ignoring (window) {drop}{{%s,window=%q}})",
+            *("$window", "$by", "$by", "$window"),
+            form="%.2f",
+        )
+        + f" s. That is over {_count('evaluator')} effective calls. {_BEGAN}"
+    )
+    significant = _significant("evaluator", "baseline1d", signals.TICKET_DROP)
+    return _strongest(_SELECT, significant, "$by $by", text)
 
 
 def _below_objective() -> str:
-    return (
-        f'{_SELECT}{{{{ with query (printf "topk(1, evaluator:assay_score_objective_evidence:ratio'
-        '{%s})" $by) }}{{ $window := . | first | label "window" }}'
+    text = (
         "The mean score of the last {{ $window }} is "
         + _number("evaluator:assay_score_mean:%s{%s}", "$window", "$by")
-        + ", the objective "
+        + f" on {_count('evaluator')} effective scores; the objective is "
         + _number(
             "evaluator:assay_evaluator_objective_ratio:max{evaluator=%q}", "$labels.evaluator"
         )
-        + "; it stands on "
-        + _number("evaluator:assay_score_effective:%s{%s}", "$window", "$by", form="%.0f")
-        + " effective scores. {{ end }}"
-        f"Evaluator version {{{{ $labels.evaluator_version }}}}; evidence is {_CHARGE}."
+        + "."
     )
+    return _strongest(_SELECT, "evaluator:assay_score_objective_evidence:ratio{%s}", "$by", text)
 
 
 def _burning() -> str:
     return (
         _SELECT
-        + "In the last hour "
         + _number("evaluator:assay_score_failed:increase1h{%s}", "$by", form="%.0f")
-        + " scores did not pass, in six hours "
+        + " of "
+        + _number("evaluator:assay_scores:increase1h{%s}", "$by", form="%.0f")
+        + " scores did not pass in the last hour, "
         + _number("evaluator:assay_score_failed:increase6h{%s}", "$by", form="%.0f")
-        + "; they are counted, not estimated. The rest of the rate is the last minutes': it is "
-        "still going on. Evaluator version {{ $labels.evaluator_version }}."
+        + " in the last six. It is still going on: the rate is that of the last minutes too. "
+        "Evaluator version {{ $labels.evaluator_version }}."
     )
 
 
 def _dearer() -> str:
     by = "environment=%q,service=%q"
     labels = ("$labels.environment", "$labels.service")
+    mean = f"1000 * service:assay_llm_cost_usd:%s{{{by}}}"
     return (
-        "The mean call of the last 15 minutes costs "
-        + _number(f"service:assay_llm_cost_usd:mean15m{{{by}}}", *labels, form="%.5f")
-        + " USD, that of the day before "
-        + _number(f"service:assay_llm_cost_usd:mean1d{{{by}}}", *labels, form="%.5f")
-        + " USD; that is over "
+        "A thousand calls cost "
+        + _number(mean.replace("%s", "mean15m"), *labels, form="%.2f")
+        + " USD in the last 15 minutes, "
+        + _number(mean.replace("%s", "mean1d"), *labels, form="%.2f")
+        + " USD the day before. That is over "
         + _number(f"service:assay_llm_cost_weight:increase15m{{{by}}}", *labels, form="%.0f")
-        + " calls, and significant: no matter of a few long ones."
+        + " calls, and not the work of a few long ones."
+    )
+
+
+def _drifted() -> str:
+    anchors = "evaluator:assay_anchors_agreement:%s{evaluator=%%q}"
+    return (
+        "In the last six hours it agreed with "
+        + _number(f"100 * {anchors % 'ratio6h'}", "$labels.evaluator", form="%.0f")
+        + " % of "
+        + _number(
+            "evaluator:assay_anchors:increase6h{evaluator=%q}", "$labels.evaluator", form="%.0f"
+        )
+        + " anchors, in the week before with "
+        + _number(f"100 * {anchors % 'baseline7d'}", "$labels.evaluator", form="%.0f")
+        + " %. The judge has changed, not the product: while this fires, quality alerts of this "
+        "evaluator are held back."
+    )
+
+
+def _mostly(outcomes: str, minutes: int) -> str:
+    """The most frequent reason why there is no score."""
+    worst = (
+        "topk(1, sum by (reason) (increase(assay_outcomes_total"
+        f"{{evaluator=%q,{outcomes}}}[{minutes}m])))"
+    )
+    return (
+        f'{{{{ with query (printf "{worst}" $labels.evaluator) }}}}'
+        'Most often the reason is {{ . | first | label "reason" }}, '
+        f'{{{{ . | first | value | printf "%.0f" }}}} times in {minutes} minutes.{{{{ end }}}}'
     )
 
 
 def _failing() -> str:
-    worst = (
-        "topk(1, sum by (reason) (increase(assay_outcomes_total"
-        "{evaluator=%q,outcome='failed'}[10m])))"
-    )
+    return "Scores of this evaluator are missing, not bad. " + _mostly("outcome='failed'", 10)
+
+
+def _missing() -> str:
     return (
-        "Scores of this evaluator are missing, not bad. "
-        f'{{{{ with query (printf "{worst}" $labels.evaluator) }}}}'
-        'Most often the reason is {{ . | first | label "reason" }}, '
-        '{{ . | first | value | printf "%.0f" }} times in 10 minutes.{{ end }}'
+        "Weights do not correct for what is skipped or failed: the mean of the rest may be biased. "
+        + _mostly("outcome!='scored',reason!~'duplicate|not_applicable'", 30)
     )
 
 
@@ -190,12 +249,14 @@ def _description(name: str, text: str) -> str:
             "baseline1d",
             signals.PAGE_DROP if name == "AssayScoreRegressed" else signals.TICKET_DROP,
         ),
-        "<<latency>>": lambda: _fell(_SELECT, "evaluator", "baseline1d", signals.TICKET_DROP),
+        "<<latency>>": _slower,
         "<<version>>": lambda: _fell(_VARIANT, "variant", "others1d", signals.VERSION_DROP),
         "<<objective>>": _below_objective,
         "<<burn>>": _burning,
         "<<cost>>": _dearer,
         "<<failures>>": _failing,
+        "<<missing>>": _missing,
+        "<<drift>>": _drifted,
     }
     return made[text]() if text in made else text
 

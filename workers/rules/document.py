@@ -70,10 +70,11 @@ def shorten(groups: Iterable[Group], factor: int) -> list[Group]:
 
 def _shortened(rule: Rule, factor: int) -> Rule:
     def shorter(match: re.Match[str]) -> str:
-        minutes = int(match[2]) * {"h": 60, "d": 1440}[match[3]] / factor
-        return f"{match[1]}{minutes * 60:.0f}s"
+        seconds = int(match[2]) * {"h": 3600, "d": 86400}[match[3]] / factor
+        # Prometheus 2 counts a record at the far end of a range, 3 does not: here it is one of few.
+        return f"{match[1]}{seconds - match[1].startswith(':'):.0f}s"
 
-    expr = re.sub(r"(\[|offset )(\d+)([hd])\b", shorter, rule.expr)
+    expr = re.sub(r"(:\w+\[|\[|offset )(\d+)([hd])\b", shorter, rule.expr)
     # The step of a subquery, and the number of hourly sums that overlap.
     expr = re.sub(r"(?<=:)(\d+)m\]", lambda step: f"{int(step[1]) * 60 // factor}s]", expr)
     expr = re.sub(r"(?<=:)(\d+)h\]", lambda step: f"{int(step[1]) * 3600 // factor}s]", expr)

@@ -30,6 +30,11 @@ of the last seven days the hour before this time of day (before7d), the hour aft
 these six hours (same7d). Before and after apart: a nightly job begins at the minute, and a mean of
 both would make an alarm of it each night.
 """
+_SIX_HOURS = """
+60 hourly sums overlap at each minute. A season takes six hours only where they were whole
+(whole6h): the first hour of a young series, taken for six, would make an alarm of a night two days
+later.
+"""
 _WINDOWS = """
 The windows. surprise is how much better two means explain window and baseline than one, in nats, up
 or down; decline is the same where the window's mean is lower, else 0. The evidence is the least
@@ -71,11 +76,10 @@ def _baseline_rules() -> Iterator[Rule]:
     for kind in _SUMS:
         hour = f"evaluator:assay_score_{kind}:increase1h"
         six = f"evaluator:assay_score_{kind}:increase6h"
-        yield Rule(
-            six,
-            f"sum_over_time({hour}[5h]) / 60",
-            comment="60 hourly sums overlap at each minute." if kind == "weight" else "",
-        )
+        whole = f"evaluator:assay_score_{kind}:whole6h"
+        comment = _SIX_HOURS if kind == "weight" else ""
+        yield Rule(six, f"sum_over_time({hour}[5h]) / 60", comment=comment)
+        yield Rule(whole, f"{six} and {hour} offset 6h")
         for name, gap in (("baseline1d", "1h"), ("earlier1d", "6h")):
             yield Rule(
                 f"evaluator:assay_score_{kind}:{name}",
@@ -83,7 +87,7 @@ def _baseline_rules() -> Iterator[Rule]:
             )
         for name, source, first in (("before7d", hour, 24), ("after7d", hour, 23)):
             yield Rule(f"evaluator:assay_score_{kind}:{name}", _same_time(source, first))
-        yield Rule(f"evaluator:assay_score_{kind}:same7d", _same_time(six, 24))
+        yield Rule(f"evaluator:assay_score_{kind}:same7d", _same_time(whole, 24))
     for name in ("baseline1d", "earlier1d", "before7d", "after7d", "same7d"):
         yield from _described("evaluator", name)
     yield from _variant_baselines()

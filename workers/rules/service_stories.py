@@ -74,13 +74,13 @@ def cost_and_latency(times: Times) -> Iterable[Story]:
     """Calls that cost more or take longer."""
     half, less = Stratum(60, 0.5), Stratum(60, 0.33)
     for service, after, usd, firing in (
-        ("dear", less, 0.02, frozenset({"AssayCostRegressed"})),
-        ("one-dear-call", half, 0.02, frozenset()),
-        ("bit-dearer", Stratum(60, 0.48), 0.011, frozenset()),
+        ("dear", less, 0.0008, frozenset({"AssayCostRegressed"})),
+        ("one-dear-call", half, 0.0008, frozenset()),
+        ("bit-dearer", Stratum(60, 0.48), 0.00044, frozenset()),
     ):
         phases = [Phase(times.turn, (half,)), Phase(AFTER_MINUTES, (after,))]
         labels = {"environment": "production", "service": service}
-        spent = [Step(times.turn, 0.6), Step(AFTER_MINUTES, 60 * usd)]
+        spent = [Step(times.turn, 60 * 0.0004), Step(AFTER_MINUTES, 60 * usd)]
         yield Story(
             {
                 "dear": "a call costs twice as much from now on",
