@@ -12,6 +12,7 @@ import orjson
 from opentelemetry import context
 
 from evaluators.contract import Question, Verdict
+from evaluators.redact import redact
 from schemas.events import Emit, JudgeCalled
 from schemas.reasons import Reason
 
@@ -41,6 +42,7 @@ _PATH = "/chat/completions"
 _MIN_ERROR_STATUS = 300
 _TEMPLATE_CHARS = 3000
 """About what each prompt has besides the rubric and the judged text."""
+_NAME_CHARS = 256
 _CHARS_PER_TOKEN = 4.0
 _HTTP_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError)
 _SUPPRESSED = (
@@ -308,7 +310,7 @@ class Exchange:
         return reply
 
     def _count(self, usage: Any, reply: _Reply, spent: CallRecord) -> None:
-        spent.model_answered = reply.model
+        spent.model_answered = None if reply.model is None else redact(reply.model)[:_NAME_CHARS]
         if not isinstance(usage, dict):
             spent.cost_usd = None
             return
