@@ -212,7 +212,8 @@ def _unit_weights(pairs: Sequence[Pair]) -> list[float]:
 
 def _mean(pairs: Sequence[Pair], values: Sequence[float]) -> float:
     weights = _unit_weights(pairs)
-    return _average([w * value for w, value in zip(weights, values, strict=True)])
+    # All are shares, and weights are rounded: a mean of ones may come to a little more than 1.
+    return _clip(_average([w * value for w, value in zip(weights, values, strict=True)]))
 
 
 def _average(values: Sequence[float]) -> float:
