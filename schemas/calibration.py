@@ -35,6 +35,8 @@ class Correction(_Section):
     method: Literal["ppi", "rogan_gladen"]
     intercept: float
     slope: float
+    centre_intercept: float
+    centre_slope: float
     constant: Annotated[float, Field(ge=0)]
     of_passes: Annotated[float, Field(ge=0)]
     of_fails: Annotated[float, Field(ge=0)]

@@ -7,6 +7,7 @@ of the types, the defaults and the docstring below each key.
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -45,6 +46,16 @@ def _no_boolean(value: Any) -> Any:
     return value
 
 
+def _address(value: str) -> str:
+    try:
+        _ = urlsplit(value).port
+    except ValueError:
+        raise ValueError(
+            "has a host or port that cannot be read; write https://host:port"
+        ) from None
+    return value
+
+
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     for index, value in enumerate(values):
         if value in values[:index]:
@@ -80,7 +91,7 @@ Seconds = Annotated[float, Field(gt=0), _NUMBER]
 Dollars = Annotated[float, Field(ge=0), _NUMBER]
 Fraction = Annotated[float, Field(ge=0, le=1), _NUMBER]
 Text = Annotated[str, Field(min_length=1)]
-Url = Annotated[str, Field(pattern=_URL)]
+Url = Annotated[str, Field(pattern=_URL), AfterValidator(_address)]
 Name = Annotated[str, Field(pattern=_NAME)]
 LabelName = Annotated[str, Field(pattern=_LABEL)]
 Topic = Annotated[str, Field(pattern=_TOPIC)]

@@ -27,6 +27,8 @@ _OF_THE_LOADER = frozenset({"rubric_text", "folder", "calibrated"})
 _HIDDEN = frozenset({"api_key", "client", "headers", "query", "proxy", "options"})
 """Keys whose values no message repeats."""
 
+_USER = re.compile(r"(?<=//)[^/\s]*@")
+"""User and password in an address."""
 _VARIABLE = re.compile(r"\$\$|\$\{([^}]*)(\}?)")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -175,7 +177,7 @@ def _fault(details: ErrorDetails, document: Document) -> str:
     if kind in ("value_error", "missing") or text is None or _HIDDEN.intersection(location):
         return fault
     expected, semicolon, remedy = fault.partition(";")
-    return f'{expected}, not "{text[:60]}"{semicolon}{remedy}'
+    return f'{expected}, not "{_USER.sub("", text)[:60]}"{semicolon}{remedy}'
 
 
 def _trimmed(value: Any) -> Any:

@@ -38,9 +38,13 @@ REFUSED_PROPERTIES = {
 
 SECRET_PROPERTIES = frozenset(
     {
+        "sasl.oauthbearer.assertion.private.key.passphrase",
+        "sasl.oauthbearer.assertion.private.key.pem",
         "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.config",
         "sasl.password",
         "ssl.key.password",
+        "ssl.key.pem",
         "ssl.keystore.password",
     }
 )

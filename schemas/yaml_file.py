@@ -20,6 +20,8 @@ Location = tuple[str | int, ...]
 MAX_NODES = 100_000
 MAX_DEPTH = 50
 
+_QUOTED = re.compile(r" '(?!<)[^']{3,}'")
+"""What the YAML parser quotes from the file: a password that begins with * or ! is such a value."""
 _TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 
 # The core schema of YAML 1.2: `no` is a word, `1:30` is text, dates stay as written.
@@ -105,6 +107,7 @@ def parse_yaml(text: str, path: Path) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         fault = ", ".join(part for part in (error.context, error.problem) if part)
+        fault = _QUOTED.sub("", fault)
         raise ConfigError(
             f"is not valid YAML: {fault}", path=path, line=mark.line + 1 if mark else None
         ) from error
@@ -147,7 +150,10 @@ class _Builder:
         if len(location) > MAX_DEPTH:
             raise _too_deep(self._document.path, _line(node))
         if node.tag not in _TAGS:
-            raise self._error(f'uses the tag "{node.tag}"; only plain YAML is read', node)
+            raise self._error(
+                "uses a tag; only plain YAML is read: put text that begins with ! between quotes",
+                node,
+            )
         if isinstance(node, yaml.ScalarNode):
             text = self._text(node)
             self._document.lines[location] = _line(node)

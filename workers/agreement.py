@@ -14,6 +14,9 @@ Z = 1.959963984540054
 MIN_LABELS = 50
 """Of what people pass, and of what they fail: a rate of 0.9 is then known to ± 0.08."""
 
+_HALF = 0.5
+"""Of a label, for each way to answer."""
+
 MIN_INFORMED = 0.3
 """Sensitivity + specificity - 1 below which a rate cannot be corrected: it says too little."""
 
@@ -46,14 +49,21 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A corrected rate as a function of the raw one, p, whatever the method.
+    """A corrected rate and its interval as functions of the raw rate, whatever the method.
 
-    rate = intercept + slope p, and its variance = slope² var(p) + constant
-    + (1 - rate)² of_fails + rate² of_passes.
+    With the raw rate p of n independent verdicts, and p' = (n p + Z²/2) / (n + Z²), which is never
+    0 or 1 (Agresti and Coull 1998):
+
+        rate = intercept + slope p
+        centre = centre_intercept + centre_slope p'
+        variance = centre_slope² p' (1 - p') / (n + Z²) + constant
+                   + (1 - centre)² of_fails + centre² of_passes
     """
 
     intercept: float
     slope: float
+    centre_intercept: float
+    centre_slope: float
     constant: float
     of_passes: float
     of_fails: float
@@ -61,14 +71,17 @@ class Terms:
     def correct(self, rate: float, effective: float) -> Estimate:
         """The corrected rate of `effective` independent verdicts, within 0 and 1."""
         value = _clip(self.intercept + self.slope * rate)
+        count = effective + Z**2
+        drawn_in = (effective * rate + Z**2 / 2) / count
+        centre = self.centre_intercept + self.centre_slope * drawn_in
         variance = (
-            self.slope**2 * rate * (1 - rate) / effective
+            self.centre_slope**2 * drawn_in * (1 - drawn_in) / count
             + self.constant
-            + (1 - value) ** 2 * self.of_fails
-            + value**2 * self.of_passes
+            + (1 - centre) ** 2 * self.of_fails
+            + centre**2 * self.of_passes
         )
         half = Z * math.sqrt(variance)
-        return Estimate(value, _clip(value - half), _clip(value + half))
+        return Estimate(value, _clip(centre - half), _clip(centre + half))
 
 
 def wilson(share: float, count: float) -> Estimate:
@@ -117,9 +130,10 @@ def ac1(pairs: Sequence[Pair]) -> float:
 def rogan_gladen(pairs: Sequence[Pair]) -> Terms | None:
     """The correction by sensitivity and specificity, for labels of any prevalence.
 
-    (p + specificity - 1) / (sensitivity + specificity - 1), Rogan and Gladen 1978; the interval is
-    by the delta method and holds the errors of both (Lee 2026, arXiv 2511.21140). None where the
-    judge tells too little.
+    (p + specificity - 1) / (sensitivity + specificity - 1), Rogan and Gladen 1978. The interval is
+    that of Lang and Reiczigel 2014: of a judge that was never wrong in n tries it takes one of the
+    next two to be, and its centre is moved for the skew; the variance is taken at that centre, and
+    holds the errors of labels and verdicts. None where the judge tells too little.
     """
     right, wrong = sensitivity(pairs), specificity(pairs)
     if right is None or wrong is None:
@@ -127,16 +141,18 @@ def rogan_gladen(pairs: Sequence[Pair]) -> Terms | None:
     informed = right.value + wrong.value - 1
     if informed <= MIN_INFORMED:
         return None
-    passes, fails = (
-        _smoothed(right.value, _count(pairs, True)),
-        _smoothed(wrong.value, _count(pairs, False)),
-    )
+    right_near, of_passes = _plus_two(right.value, _count(pairs, True))
+    wrong_near, of_fails = _plus_two(wrong.value, _count(pairs, False))
+    near = right_near + wrong_near - 1
+    skew = 1 + 2 * Z**2 * (of_passes + of_fails)
     return Terms(
         intercept=(wrong.value - 1) / informed,
         slope=1 / informed,
+        centre_intercept=(wrong_near - 1) / near * skew - 2 * Z**2 * of_fails,
+        centre_slope=skew / near,
         constant=0.0,
-        of_passes=passes / informed**2,
-        of_fails=fails / informed**2,
+        of_passes=of_passes / near**2,
+        of_fails=of_fails / near**2,
     )
 
 
@@ -145,7 +161,9 @@ def prediction_powered(pairs: Sequence[Pair], population: Population) -> Terms:
 
     Mean label + slope (mean verdict of all - mean verdict of the labelled); the slope makes the
     variance smallest, and is 0 where the judge tells nothing (Angelopoulos and others 2023, arXiv
-    2311.01453).
+    2311.01453). The interval is that of the same mean with half a label added for each way in which
+    a person and the judge may answer, as Agresti and Min (2005) do for two rates of one sample: the
+    plain one is too narrow where one of these ways is rare, and that is so of most judges.
     """
     weights = _unit_weights(pairs)
     count = len(pairs)
@@ -164,13 +182,32 @@ def prediction_powered(pairs: Sequence[Pair], population: Population) -> Terms:
     if variance > 0:
         slope = _clip(covariance / ((1 + count / population.count) * variance))
     left = [w * (h - slope * j) for w, h, j in zip(weights, human, judge, strict=True)]
+    centre, constant = _with_rare_answers(pairs, slope)
     return Terms(
         intercept=_average(left),
         slope=slope,
-        constant=_average([one**2 for one in _centred(left)]) / count,
+        centre_intercept=centre,
+        centre_slope=slope,
+        constant=constant,
         of_passes=0.0,
         of_fails=0.0,
     )
+
+
+def _with_rare_answers(pairs: Sequence[Pair], slope: float) -> tuple[float, float]:
+    """Mean of label - slope verdict with half a label more of each kind, and its variance.
+
+    What is added weighs as the labelled items with its verdict do: they may be drawn by verdict.
+    """
+    items = [(1.0, pair.weight, pair.human - slope * pair.judge) for pair in pairs]
+    for judge in (False, True):
+        weights = [pair.weight for pair in pairs if pair.judge == judge]
+        weight = _average(weights or [pair.weight for pair in pairs])
+        items += [(_HALF, weight, human - slope * judge) for human in (False, True)]
+    total = math.fsum(share * weight for share, weight, _ in items)
+    mean = math.fsum(share * weight * value for share, weight, value in items) / total
+    squares = math.fsum(share * (weight * (value - mean)) ** 2 for share, weight, value in items)
+    return mean, squares / total**2
 
 
 def _variance_with(verdicts: Sequence[float], population: Population, plain: float) -> float:
@@ -190,10 +227,10 @@ def _share(pairs: Sequence[Pair], *, verdict: bool) -> Estimate | None:
     return wilson(share, _effective(pairs))
 
 
-def _smoothed(share: float, count: float) -> float:
-    """Variance of a share; one that was never wrong in n tries may be wrong in the next two."""
-    smooth = (share * count + 1) / (count + 2)
-    return smooth * (1 - smooth) / count
+def _plus_two(share: float, count: float) -> tuple[float, float]:
+    """A share with one more of either kind, and its variance."""
+    near = (share * count + 1) / (count + 2)
+    return near, near * (1 - near) / (count + 2)
 
 
 def _count(pairs: Sequence[Pair], human: bool) -> float:
@@ -212,7 +249,8 @@ def _unit_weights(pairs: Sequence[Pair]) -> list[float]:
 
 def _mean(pairs: Sequence[Pair], values: Sequence[float]) -> float:
     weights = _unit_weights(pairs)
-    return _average([w * value for w, value in zip(weights, values, strict=True)])
+    # All are shares, and weights are rounded: a mean of ones may come to a little more than 1.
+    return _clip(_average([w * value for w, value in zip(weights, values, strict=True)]))
 
 
 def _average(values: Sequence[float]) -> float:

@@ -1,23 +1,33 @@
 """The command line of `assay calibrate`: arguments only, as in `cli.py`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .cli_options import DEFAULT_CONFIG, AsJson, ConfigPath
+from .cli_options import DEFAULT_CONFIG, AsJson, ConfigPath, Since
+
+if TYPE_CHECKING:
+    from schemas.config import Config
 
 
 def calibrate(  # noqa: PLR0917  each is an option of the command line
-    labels: Annotated[
-        Path, typer.Argument(metavar="LABELS.jsonl", help="Labelled items, one a line.")
-    ],
     evaluator: Annotated[
         str, typer.Option(metavar="NAME", help="The evaluator that the labels are about.")
     ],
+    labels: Annotated[
+        Path | None, typer.Argument(metavar="[LABELS.jsonl]", help="Labelled items, one a line.")
+    ] = None,
+    topic: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Take the labels from a topic.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Write N verdicts to be labelled.")
+    ] = None,
+    since: Since = "7d",
     config: ConfigPath = DEFAULT_CONFIG,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where the record is written.")
+        Path | None, typer.Option(metavar="FILE", help="Where record or sample is written.")
     ] = None,
     wait: Annotated[
         float,
@@ -27,15 +37,32 @@ def calibrate(  # noqa: PLR0917  each is an option of the command line
 ) -> None:
     """Say how an evaluator agrees with people, and what its pass rate is worth.
 
-    A line is {"human": "pass" or "fail", "input": ..., "context": [...], "output": ...}; one
+    --sample draws verdicts of --since from the scores topic, with their texts, for people to label.
+    A label is {"human": "pass" or "fail", "input": ..., "context": [...], "output": ...}; one
     without "judge" is judged now. --out writes the record for evaluators.NAME.calibration.
     """
-    from .commands import calibrate as command  # noqa: PLC0415  --help must not wait for imports
-    from .commands import common  # noqa: PLC0415
+    from schemas.errors import ConfigError  # noqa: PLC0415  --help must not wait for imports
 
-    common.with_config(
-        config,
-        lambda loaded: command.run(
-            labels, loaded, name=evaluator, out=out, wait_s=wait, as_lines=as_json
-        ),
-    )
+    from .commands import common, scores  # noqa: PLC0415
+
+    since_s = scores.seconds(since)
+    if sum(one is not None for one in (labels, topic, sample)) != 1:
+        raise ConfigError("give one of LABELS.jsonl, --topic and --sample")
+
+    def act(loaded: "Config") -> None:
+        from workers.labelled import read_items  # noqa: PLC0415
+
+        from .commands import calibrate as command  # noqa: PLC0415
+        from .commands import calibrate_sample  # noqa: PLC0415
+
+        if all(evaluator not in route.evaluators for route in loaded.routes):
+            raise ConfigError(f'--evaluator "{evaluator}": no route names it')
+        if sample is not None:
+            calibrate_sample.run(loaded, name=evaluator, count=sample, since_s=since_s, out=out)
+            return
+        found = (
+            command.labels_of_topic(loaded, topic or "") if labels is None else read_items(labels)
+        )
+        command.run(found, loaded, name=evaluator, out=out, wait_s=wait, as_lines=as_json)
+
+    common.with_config(config, act)

@@ -4,6 +4,7 @@ Within a limit: a bad deploy upstream must not flush the whole span topic throug
 unreadable records in a row, or too large a share of the last ones, stop the worker instead.
 """
 
+import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from schemas.reasons import DeadLetterReason
 
 from .publisher import Outgoing, Publisher, TooLarge
 
+_TRACE_KEY = re.compile(rb"[0-9a-fA-F]{32}")
 _STUB_REASONS = frozenset({DeadLetterReason.TOO_LARGE, DeadLetterReason.BAD_COMPRESSION})
 
 
@@ -50,7 +52,7 @@ class DeadLetters:
         """Return when the broker has acknowledged every letter."""
         for letter in letters:
             keeps = self._content == "full" and letter.reason not in _STUB_REASONS
-            message = self._message(letter if keeps else replace(letter, value=None))
+            message = self._message(letter if keeps else self._stub(letter))
             try:
                 await self._publisher.send([message])
             except TooLarge:  # also by its key, which may be as large as a value
@@ -60,6 +62,12 @@ class DeadLetters:
                     letter.topic, letter.partition, letter.offset, letter.reason, letter.detail
                 )
             )
+
+    def _stub(self, letter: DeadLetter) -> DeadLetter:
+        """The letter without its bytes, and without a key that may be anything."""
+        key = letter.key
+        has_key = self._content == "full" or (key is not None and _TRACE_KEY.fullmatch(key))
+        return replace(letter, key=key if has_key else None, value=None)
 
     def _message(self, letter: DeadLetter) -> Outgoing:
         headers = {

@@ -306,8 +306,11 @@ class Engine:
 
 
 def _clip(text: str | None) -> str | None:
-    """Identifiers come from outside: a huge one must not make an outcome that Kafka refuses."""
-    return text if text is None else text[:_ID_CHARS]
+    """Identifiers come from outside: a huge one must not make an outcome that Kafka refuses.
+
+    And some applications take the address of a person for one.
+    """
+    return text if text is None else redact(text[: 4 * _ID_CHARS])[:_ID_CHARS]
 
 
 def first_text(
@@ -357,15 +360,28 @@ def _no_content(span: Span, what: str) -> _Conclusion:
     return _Conclusion(reason=Reason.NO_CONTENT, detail=detail)
 
 
+def _redacted(value: Any) -> Any:
+    """Items of a score, which may quote; a copy, because a plugin may change its own later."""
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {redact(key): _redacted(item) for key, item in value.items()}
+        case list():
+            return [_redacted(item) for item in value]
+        case _:
+            return value
+
+
 def _score_record(score: Score, threshold: float) -> ScoreRecord:
     return ScoreRecord(
         value=float(score.value),
-        label=score.label,
+        label=None if score.label is None else redact(score.label),
         passed=score.value >= threshold if score.passed is None else score.passed,
         explanation=None
         if score.explanation is None
         else redact(score.explanation)[:_EXPLANATION_CHARS],
-        items=orjson.loads(orjson.dumps(dict(score.items))),  # a plugin may change its own later
+        items=_redacted(orjson.loads(orjson.dumps(dict(score.items)))),
         severity=score.severity,
         critical=score.critical,
     )

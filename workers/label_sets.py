@@ -1,8 +1,11 @@
 """A bound on the series of a metric: label values come from spans, and there is no end to those."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from prometheus_client import Counter
+
+from evaluators.redact import redact
 
 OTHER = "other"
 """Takes the place of a label value for which there is no room."""
@@ -10,11 +13,12 @@ OTHER = "other"
 _MAX_CHARS = 120
 
 
+@lru_cache(maxsize=4096)
 def label_value(value: str | None) -> str:
-    """A value as a label: "" where it is unknown, cut where long, always encodable."""
+    """A value as a label: "" where it is unknown, redacted, cut where long, always encodable."""
     if value is None:
         return ""
-    return value[:_MAX_CHARS].encode("utf-8", "replace").decode()
+    return redact(value[: 4 * _MAX_CHARS])[:_MAX_CHARS].encode("utf-8", "replace").decode()
 
 
 class LabelSets:

@@ -35,6 +35,7 @@ class Labelled(_Line):
 
     Attributes:
         human: What a person says; None: nobody has looked yet.
+        evaluation_id: Of the outcome that it is about; a later label of the same one holds.
         judge: What the evaluator said, where it is known already.
         fingerprint: Of the evaluator that said it.
         probability: With which an item like this is in the sample; None: it is no sample.
@@ -42,6 +43,7 @@ class Labelled(_Line):
     """
 
     human: Verdict | None = None
+    evaluation_id: str | None = None
     judge: Verdict | None = None
     fingerprint: str | None = None
     probability: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -73,20 +75,25 @@ def parse_items(text: str, path: Path) -> list[Labelled]:
     Raises:
         ConfigError: A line is no item.
     """
-    items = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            items.append(Labelled.model_validate_json(line))
-        except ValidationError as error:
-            details = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, details["loc"])) or "the line"
-            raise ConfigError(
-                f'{path}:{number}: {where}: {details["msg"]}; write {{"human": "pass", '
-                '"input": "...", "output": "..."}'
-            ) from error
-    return items
+    lines = enumerate(text.splitlines(), 1)
+    return [parse_item(line, f"{path}:{number}") for number, line in lines if line.strip()]
+
+
+def parse_item(text: str | bytes, where: str) -> Labelled:
+    """Read one item that stands at `where`.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    try:
+        return Labelled.model_validate_json(text)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(map(str, details["loc"])) or "the line"
+        raise ConfigError(
+            f'{where}: {key}: {details["msg"]}; write {{"human": "pass", "input": "...", '
+            '"output": "..."}'
+        ) from error
 
 
 def jobs_of(

@@ -15,6 +15,8 @@ import orjson
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from .strays import fields_of
+
 MASK = "***"
 
 _SECRET_KEY = re.compile(
@@ -161,11 +163,7 @@ def _to_json(line: Any, **_: Any) -> str:
 
 
 class LibraryHandler(logging.Handler):
-    """Carries what libraries log through `logging` into the worker's log.
-
-    Only where it comes from, and the message's template where it has one: a finished message may
-    hold judged text, or an address with a key in it.
-    """
+    """Carries what libraries log through `logging` into the worker's log, as `fields_of` tells."""
 
     def __init__(self, logger: FilteringBoundLogger) -> None:
         super().__init__(logging.WARNING)
@@ -173,13 +171,7 @@ class LibraryHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        fields = {"library": record.name, "source": f"{record.module}:{record.lineno}"}
-        # asyncio formats by itself; its first line is fixed, those below quote exceptions.
-        if record.args or record.name == "asyncio":
-            fields["template"] = str(record.msg).partition("\n")[0]
-        if record.exc_info and record.exc_info[0]:
-            fields["error"] = record.exc_info[0].__name__
         try:
-            self._logger.log(record.levelno, LogEvent.LIBRARY, **fields)
+            self._logger.log(record.levelno, LogEvent.LIBRARY, **fields_of(record))
         except OSError:
             self.handleError(record)

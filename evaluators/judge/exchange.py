@@ -13,6 +13,7 @@ import orjson
 from opentelemetry import context
 
 from evaluators.contract import Verdict
+from evaluators.redact import redact
 from schemas.events import Emit, JudgeCalled
 from schemas.reasons import Reason
 
@@ -39,6 +40,7 @@ from .verdict import answer_contract
 
 _PATH = "/chat/completions"
 _MIN_ERROR_STATUS = 300
+_NAME_CHARS = 256
 _HTTP_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError)
 _SUPPRESSED = (
     # What the SDK of OpenTelemetry, and instrumentations of LLM clients, look at.
@@ -303,7 +305,7 @@ class Exchange:
         return reply
 
     def _count(self, usage: Any, reply: Reply, spent: CallRecord) -> None:
-        spent.model_answered = reply.model
+        spent.model_answered = None if reply.model is None else redact(reply.model)[:_NAME_CHARS]
         if not isinstance(usage, dict):
             spent.cost_usd = None
             return

@@ -15,6 +15,7 @@ import orjson
 from rapidfuzz import fuzz
 
 from evaluators.contract import Item, Question, Verdict
+from evaluators.redact import redact
 from schemas.reasons import Reason
 
 from .faults import BadOutput
@@ -100,7 +101,7 @@ def read_verdict(text: str, question: Question, receipt: str, data: Mapping[str,
         raise BadOutput(
             Reason.RECEIPT_MISSING, "receipt is not the one that the system message gives"
         )
-    reason = answer["reason"][:_MAX_REASON_CHARS]
+    reason = redact(answer["reason"])[:_MAX_REASON_CHARS]  # cut first, half a key might stay
     if not answer.get("applicable", True):
         return Verdict({}, reason, abstained=True)
     if question.quotes:

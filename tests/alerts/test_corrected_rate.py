@@ -11,9 +11,23 @@ from workers.agreement import Terms
 from workers.rules.corrected import group
 from workers.rules.document import render
 
-_PPI = Terms(intercept=0.2, slope=0.8, constant=0.0004, of_passes=0.0, of_fails=0.0)
+_PPI = Terms(
+    intercept=0.2,
+    slope=0.8,
+    centre_intercept=0.21,
+    centre_slope=0.8,
+    constant=0.0004,
+    of_passes=0.0,
+    of_fails=0.0,
+)
 _ROGAN_GLADEN = Terms(
-    intercept=-0.2, slope=1 / 0.75, constant=0.0, of_passes=0.0016, of_fails=0.0023
+    intercept=-0.2,
+    slope=1 / 0.75,
+    centre_intercept=-0.19,
+    centre_slope=1.35,
+    constant=0.0,
+    of_passes=0.0016,
+    of_fails=0.0023,
 )
 _VERSION = "1-ab+12345678"
 _LABELS = 'environment="e", service="s", evaluator="groundedness", evaluator_version='
@@ -43,7 +57,7 @@ def test_prometheus_corrects_the_sum_of_all_workers(tmp_path: Path, terms: Terms
             f'term="{name}", instance="{instance}"}}',
             "values": f"{getattr(terms, name)!r}x10",
         }
-        for name in ("intercept", "slope", "constant", "of_passes", "of_fails")
+        for name in Terms.__slots__
         for instance in "ab"
     ]
     expected = terms.correct(raw, weight**2 / squares)

@@ -1,4 +1,7 @@
-"""An installed distribution with one evaluator, `odd`, that does what the answer tells it to."""
+"""An installed distribution with an evaluator that does what the answer tells it to.
+
+It has two names, `odd` and `odd_apart`, so that a config can set them apart.
+"""
 
 from pathlib import Path
 
@@ -60,6 +63,39 @@ class Odd:
 
     async def raises(self, subject, argument):
         raise ValueError("secret text " + subject.output_text)
+
+    async def echoes(self, subject, argument):
+        items = {"found": [argument], argument: {"text": argument}}
+        return Score(0.5, label=argument[:100], explanation=argument, items=items)
+
+    async def skips(self, subject, argument):
+        return Skip(argument)
+
+    async def refuses(self, subject, argument):
+        raise JudgeFailure(Reason.REFUSED, argument)
+
+    async def logs(self, subject, argument):
+        import logging
+        logging.getLogger("odd").warning("it says %s", argument)
+        logging.getLogger("odd").warning(argument)
+        return Score(1.0)
+
+    async def raises_elsewhere(self, subject, argument):
+        async def task():
+            raise ValueError(argument)
+
+        def thread():
+            raise ValueError(argument)
+
+        class Dying:
+            def __del__(self):
+                raise ValueError(argument)
+
+        asyncio.create_task(task())
+        threading.Thread(target=thread).start()
+        Dying()
+        await asyncio.sleep(0.2)
+        return Score(1.0)
 
     async def leaves(self, subject, argument):
         raise SystemExit(3)
@@ -131,4 +167,6 @@ def install(folder: Path) -> None:
     info.mkdir(parents=True)
     (folder / "odd_plugin.py").write_text(_CODE)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd_plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[assay.evaluators]\nodd = odd_plugin:Odd\n")
+    (info / "entry_points.txt").write_text(
+        "[assay.evaluators]\nodd = odd_plugin:Odd\nodd_apart = odd_plugin:Odd\n"
+    )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.coverage import Judge, Labels, coverage
 from workers.agreement import (
     Pair,
     Population,
@@ -108,7 +109,11 @@ def test_the_interval_is_wilsons() -> None:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("is_weighted", [False, True])
 def test_the_corrected_rate_is_that_of_ppi_python(seed: int, is_weighted: bool) -> None:
-    """Value and interval of PPI++ with power tuning, for 200 labels and 5,000 verdicts."""
+    """PPI++ with power tuning, for 200 labels and 5,000 verdicts; the interval is near to it.
+
+    It is that of half a label more for each way to answer. Where items weigh differently it is the
+    narrower one: the weights are known, and ppi-python takes them for noise.
+    """
     ppi_py = _library("ppi_py")
     rng = random.Random(seed)  # noqa: S311  a simulation
     labelled = _draw(rng, 200, good=0.9, right=0.9, wrong=0.85)
@@ -123,9 +128,12 @@ def test_the_corrected_rate_is_that_of_ppi_python(seed: int, is_weighted: bool) 
     point = ppi_py.ppi_mean_pointestimate(human, judge, every, w=np.array(weights))
     low, high = ppi_py.ppi_mean_ci(human, judge, every, alpha=0.05, w=np.array(weights))
     assert found.value == pytest.approx(float(np.squeeze(point)), abs=1e-9)
-    assert (found.low, found.high) == pytest.approx(
-        (float(np.squeeze(low)), min(1.0, float(np.squeeze(high)))), abs=1e-9
-    )
+    width = float(np.squeeze(high - low))
+    if is_weighted:
+        assert found.high - found.low < width
+    else:
+        assert found.high - found.low == pytest.approx(width, rel=0.1)
+        assert (found.low + found.high) / 2 == pytest.approx(found.value, abs=width / 10)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +143,12 @@ def test_the_corrected_rate_is_that_of_ppi_python(seed: int, is_weighted: bool) 
 def test_a_bias_of_four_to_seven_points_is_removed(
     good: float, right: float, wrong: float, bias: float, is_random: bool
 ) -> None:
-    """In 400 runs of 500 labels the mean is the truth, and 95 % intervals hold it in nine of ten.
+    """In 400 runs of 500 labels the mean of the corrected rates is the truth.
 
     With a fixed set, half of its items are bad, whatever the traffic is like.
     """
     rng = random.Random(7)  # noqa: S311  a simulation
-    values, holds = [], 0
+    values = []
     raw = np.random.default_rng(7).binomial(5000, good * right + (1 - good) * (1 - wrong), 400)
     for rate in raw / 5000:
         share = good if is_random else 0.5
@@ -149,12 +157,29 @@ def test_a_bias_of_four_to_seven_points_is_removed(
             prediction_powered(pairs, Population(5000, rate)) if is_random else rogan_gladen(pairs)
         )
         assert terms is not None
-        found = terms.correct(rate, 5000)
-        values.append(found.value)
-        holds += found.low <= good <= found.high
+        values.append(terms.correct(rate, 5000).value)
     assert raw.mean() / 5000 - good == pytest.approx(bias, abs=0.002)
     assert statistics.fmean(values) == pytest.approx(good, abs=0.005)
-    assert holds / 400 >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("judge", "labels"),
+    [
+        (Judge(0.95, 0.95, 0.80), Labels("fixed", 100)),
+        (Judge(0.99, 0.95, 0.90), Labels("fixed", 100)),
+        (Judge(0.90, 0.90, 0.85), Labels("fixed", 500)),
+        (Judge(0.95, 0.95, 0.80), Labels("random", 200)),
+        (Judge(0.99, 0.95, 0.90), Labels("random", 200)),
+        (Judge(0.95, 0.95, 0.80), Labels("by verdict", 400)),
+        (Judge(0.99, 0.95, 0.90), Labels("by verdict", 200)),
+    ],
+    ids=str,
+)
+def test_the_interval_holds_the_truth_as_often_as_it_says(judge: Judge, labels: Labels) -> None:
+    """In 95 of 100 simulated calibrations, less one for chance, at rates near 1 too."""
+    held, width = coverage(judge, labels, runs=2000, seed=3)
+    assert held >= 0.94
+    assert width < 0.12
 
 
 def test_a_judge_that_tells_nothing_corrects_nothing() -> None:

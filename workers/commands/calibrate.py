@@ -32,10 +32,12 @@ from workers.agreement import (
     specificity,
 )
 from workers.configured import Configured, build, contents_of
-from workers.labelled import PASS, Labelled, jobs_of, read_items
+from workers.labelled import PASS, Labelled, jobs_of, parse_item
 from workers.offline import evaluate
+from workers.topic_reader import TopicReader
 
 from .common import print_json, progress_bar, safe
+from .kafka_client import check_client
 from .written import write
 
 _POLICIES = ("redacted", "full")
@@ -45,8 +47,32 @@ class NothingLabelled(AssayError):  # noqa: N818  named for what the command fou
     """No item has both a label and a verdict: there is nothing to compare."""
 
 
+def labels_of_topic(config: Config, topic: str) -> list[Labelled]:
+    """All labels that stand on a topic, a record each; of one evaluation the last holds.
+
+    Raises:
+        ConfigError: A record is no item.
+        TopicUnreadable: The topic is not there, or no broker answers.
+    """
+    check_client(config)
+    labels: dict[object, Labelled] = {}
+    with TopicReader(config.kafka, "calibrate") as reader:
+        found = reader.stretches(topic, 0.0)
+        for record in reader.read(found, found.parts):
+            where = (record.partition, record.offset)
+            item = parse_item(record.value or b"", f"{topic}[{where[0]}]@{where[1]}")
+            labels[item.evaluation_id or where] = item
+    return list(labels.values())
+
+
 def run(
-    labels: Path, config: Config, *, name: str, out: Path | None, wait_s: float, as_lines: bool
+    labels: Sequence[Labelled],
+    config: Config,
+    *,
+    name: str,
+    out: Path | None,
+    wait_s: float,
+    as_lines: bool,
 ) -> None:
     """Compare labels with verdicts, print what comes of it, and write the record.
 
@@ -57,9 +83,7 @@ def run(
         NothingLabelled: No label could be compared.
         NotWritten: The record cannot be written.
     """
-    if all(name not in route.evaluators for route in config.routes):
-        raise ConfigError(f'--evaluator "{name}": no route names it')
-    items = [item for item in read_items(labels) if item.human is not None]
+    items = [item for item in labels if item.human is not None]
     calibration = asyncio.run(_calibrate(items, config, name, wait_s))
     record = orjson.dumps(calibration.model_dump(), option=orjson.OPT_INDENT_2)
     written = None if out is None else write(out, f"{record.decode()}\n")

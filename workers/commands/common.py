@@ -46,10 +46,18 @@ def with_config(path: Path, act: Callable[[Config], T]) -> T:
 
 
 def secrets_of(config: Config) -> list[str]:
-    """The values of the config that no log line may hold."""
-    keys = (judge.api_key for judge in config.judges.values())
-    client = (str(config.kafka.client.get(name, "")) for name in SECRET_PROPERTIES)
-    return [*(key.get_secret_value() for key in keys if key is not None), *client]
+    """The values of the config that no log line may hold.
+
+    Of a header also each word: what is said of a bad one may have other spaces around it.
+    """
+    judges = config.judges.values()
+    sections = [mapping for judge in judges for mapping in (judge.headers, judge.query)]
+    if config.outputs.otlp is not None:
+        sections.append(config.outputs.otlp.headers)
+    values = [value for mapping in sections for value in mapping.values()]
+    keys = [judge.api_key.get_secret_value() for judge in judges if judge.api_key is not None]
+    client = [str(config.kafka.client.get(name, "")) for name in SECRET_PROPERTIES]
+    return [*keys, *client, *values, *(word for value in values for word in value.split())]
 
 
 def safe(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from evaluators.redact import redact
 from schemas.outcome import Origin, Outcome, Source
 from schemas.tracestate import randomness
 from workers.explanation import AGAIN, Evaluation, RouteSaid, SpanSaid, hint
@@ -163,10 +164,10 @@ def _span_json(said: SpanSaid, found: Iterable[Evaluation]) -> dict[str, Any]:
     return {
         "span_id": span.span_id,
         "parent_span_id": span.parent_span_id,
-        "name": span.name,
+        "name": redact(span.name),
         "kind": span.kind,
         "convention": span.convention,
-        "service": span.service,
+        "service": None if span.service is None else redact(span.service),
         "start_unix_nano": span.start_unix_nano,
         "sources": said.sources,
         "ignored": said.ignored,
@@ -199,5 +200,5 @@ def _place(source: Source) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    line = " ".join(redact(text).split())
     return line if len(line) <= _NAME_CHARS else f"{line[: _NAME_CHARS - 1]}…"

@@ -1,11 +1,11 @@
 """`assay run`: one worker, until SIGTERM."""
 
-import logging
 from collections.abc import Sequence
 
 from schemas.config import Config
 from workers import logs
 from workers.app import Worker, run_process
+from workers.strays import catch_strays
 
 from .common import secrets_of
 from .kafka_client import check_client
@@ -28,5 +28,5 @@ def run(config: Config, *, lanes: Sequence[str] | None, metrics_port: int | None
         metrics = config.metrics.model_copy(update={"port": metrics_port})
         config = config.model_copy(update={"metrics": metrics})
     log = logs.configure(config.logs.format, config.logs.level, secrets=secrets_of(config))
-    logging.getLogger().addHandler(logs.LibraryHandler(log))
+    catch_strays(logs.LibraryHandler(log))
     run_process(Worker(config, log, lanes=lanes))

@@ -21,6 +21,7 @@ from evaluators.contract import Evaluator, Question, Score, Subject, Verdict
 from evaluators.registry import load
 from schemas.errors import AssayError, ConfigError, JudgeFailure, PluginError
 from workers.answers import fault_of
+from workers.strays import PlainHandler, catch_strays
 from workers.wall import Evaluation, guarded, watch_tasks
 
 from .messages import (
@@ -74,6 +75,7 @@ class Wire:
 def main(descriptor: int) -> None:
     """Run as the process; returns where the evaluator cannot be built."""
     _die_with_the_worker()
+    catch_strays(PlainHandler())
     faulthandler.enable()  # a crash in native code says where, on the worker's stderr
     wire = Wire(socket.socket(fileno=descriptor))
     start = wire.receive()

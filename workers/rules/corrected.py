@@ -17,7 +17,10 @@ workers are corrected, not each worker's: the rate is a line in the raw one, its
 """
 _TERMS = "evaluator:assay_calibration_term:max"
 _RAW = "evaluator:assay_score_calibrated:ratio1h"
+_COUNT = "evaluator:assay_score_calibrated_count:increase1h"
+_INNER = "evaluator:assay_score_calibrated_inner:ratio1h"
 _RATE = "evaluator:assay_score_corrected:ratio1h"
+_CENTRE = "evaluator:assay_score_corrected_centre:ratio1h"
 _ERROR = "evaluator:assay_score_corrected_error:ratio1h"
 _JOINED = "on (evaluator, calibrated) group_left ()"
 
@@ -38,21 +41,31 @@ def group() -> Group:
             f"clamp(\n  {_RAW} * {_JOINED} {_term('slope')}\n"
             f"  + {_JOINED} {_term('intercept')},\n  0, 1\n)",
         ),
+        # Kish's effective number of verdicts, and what Agresti and Coull add to it.
+        Rule(
+            _COUNT,
+            f"{_RAW} * 0\n  + on ({LABELS['evaluator']}) group_left () "
+            f"({weight} ^ 2 / ({squares} > 0))\n  + {Z**2:.6f}",
+        ),
+        Rule(_INNER, f"({_RAW} * ({_COUNT} - {Z**2:.6f}) + {Z**2 / 2:.6f}) / {_COUNT}"),
+        Rule(
+            _CENTRE,
+            f"{_INNER} * {_JOINED} {_term('centre_slope')}\n"
+            f"  + {_JOINED} {_term('centre_intercept')}",
+        ),
         Rule(
             _ERROR,
             f"""
 {Z:.4f} * sqrt(
-  {_RAW} * (1 - {_RAW})
-  * {_JOINED} {_term("slope")} ^ 2
-  / on ({LABELS["evaluator"]}) group_left () ({weight} ^ 2 / ({squares} > 0))
+  {_INNER} * (1 - {_INNER}) / {_COUNT} * {_JOINED} {_term("centre_slope")} ^ 2
   + {_JOINED} {_term("constant")}
-  + (1 - {_RATE}) ^ 2 * {_JOINED} {_term("of_fails")}
-  + {_RATE} ^ 2 * {_JOINED} {_term("of_passes")}
+  + (1 - {_CENTRE}) ^ 2 * {_JOINED} {_term("of_fails")}
+  + {_CENTRE} ^ 2 * {_JOINED} {_term("of_passes")}
 )
 """,
         ),
-        Rule("evaluator:assay_score_corrected_low:ratio1h", f"clamp_min({_RATE} - {_ERROR}, 0)"),
-        Rule("evaluator:assay_score_corrected_high:ratio1h", f"clamp_max({_RATE} + {_ERROR}, 1)"),
+        Rule("evaluator:assay_score_corrected_low:ratio1h", f"clamp({_CENTRE} - {_ERROR}, 0, 1)"),
+        Rule("evaluator:assay_score_corrected_high:ratio1h", f"clamp({_CENTRE} + {_ERROR}, 0, 1)"),
     ]
     return Group("assay-corrected", "1m", _COMMENT, rules)
 

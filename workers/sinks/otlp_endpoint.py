@@ -111,7 +111,7 @@ class OtlpEndpoint:
             self._url = httpx2.URL(config.endpoint.rstrip("/") + signal.path)
         except httpx2.InvalidURL as error:
             raise ConfigError(
-                f'outputs.otlp.endpoint: "{config.endpoint}" is no address ({error}); '
+                f"outputs.otlp.endpoint is no address ({error}); "
                 "write it like http://127.0.0.1:4318",
                 key="outputs.otlp.endpoint",
             ) from error

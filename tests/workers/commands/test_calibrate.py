@@ -15,7 +15,7 @@ from schemas.config_file import load
 from schemas.errors import ConfigError
 from workers.commands import calibrate
 from workers.configured import Configured, build
-from workers.labelled import Labelled
+from workers.labelled import Labelled, read_items
 from workers.metrics import Metrics
 
 _CONFIG = """
@@ -59,7 +59,9 @@ def _labels(folder: Path, right: int, wrong: int, **fields: Any) -> Path:
 def _calibrated(folder: Path, labels: Path) -> dict[str, Any]:
     out = folder / "record.json"
     config = _config(folder)
-    calibrate.run(labels, config, name="groundedness", out=out, wait_s=0, as_lines=False)
+    calibrate.run(
+        read_items(labels), config, name="groundedness", out=out, wait_s=0, as_lines=False
+    )
     record: dict[str, Any] = json.loads(out.read_text())
     return record
 

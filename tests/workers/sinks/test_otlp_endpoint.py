@@ -163,6 +163,6 @@ def test_the_environment_has_no_say(server: OtlpServer, monkeypatch: pytest.Monk
 
 def test_an_address_that_is_none_is_a_config_error() -> None:
     """It is said at start, and names the key."""
-    settings = OtlpOutputConfig(endpoint="http://[::1")
-    with pytest.raises(ConfigError, match=r"outputs\.otlp\.endpoint: .* is no address"):
+    settings = OtlpOutputConfig(endpoint="http://a b\x7f")
+    with pytest.raises(ConfigError, match=r"outputs\.otlp\.endpoint is no address"):
         OtlpEndpoint(settings, SIGNALS["log"])
