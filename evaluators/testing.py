@@ -326,13 +326,17 @@ def check_judge_use(make: MakeEvaluator) -> None:
     run(evaluator, full_subject(judge))
     match evaluator.judge_use:
         case JudgeUse.NEVER:
-            assert not judge.asked, "it asks a judge and declares never to"
-            assert evaluator.kind is EvaluatorKind.HEURISTIC, "without a judge it is a heuristic"
+            assert not judge.asked, "it asks a judge, and judge_use is NEVER"
+            assert evaluator.kind is EvaluatorKind.HEURISTIC, (
+                "judge_use is NEVER; kind should be EvaluatorKind.HEURISTIC"
+            )
         case JudgeUse.OPTIONAL:
             check_result(run(evaluator, full_subject()))
         case JudgeUse.REQUIRED:
-            assert judge.asked, "it declares that it needs a judge and asks none"
-            assert evaluator.kind is not EvaluatorKind.HEURISTIC, "with a judge it is no heuristic"
+            assert judge.asked, "judge_use is REQUIRED, and it asks none about a whole subject"
+            assert evaluator.kind is not EvaluatorKind.HEURISTIC, (
+                "judge_use is REQUIRED; kind should be EvaluatorKind.JUDGE or CASCADE"
+            )
     for asked in judge.asked:
         stable = " ".join([asked.instructions, *(item.question for item in asked.items)])
         assert _CANARY not in stable, "judged text stands in the instructions; it belongs in `data`"
