@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from math import isfinite
 from typing import Any
 
 from schemas.errors import AssayError, PluginError
-from schemas.outcome import EvaluatorKind
 
-from .contract import Evaluator, JudgeUse, Need, Scope, Settings
+from .contract import Evaluator, Settings
+from .facts import faults_of
 
 GROUP = "assay.evaluators"
 """Entry-point group: `name = "package.module:Class"`."""
@@ -80,10 +79,9 @@ def _find(name: str) -> EntryPoint:
         return entry
     names = [offer.name for offer in available()]
     close = get_close_matches(name, names, n=1)
-    hint = f'did you mean "{close[0]}"? ' if close else ""
-    raise PluginError(
-        f'unknown evaluator "{name}"; {hint}(assay evaluators lists all)', evaluator=name
-    )
+    lists = "assay evaluators lists all"
+    hint = f'did you mean "{close[0]}"? ({lists})' if close else lists
+    raise PluginError(f'unknown evaluator "{name}"; {hint}', evaluator=name)
 
 
 def _guarded(make: Callable[[], Any], where: str, name: str, offer: Offer | None = None) -> Any:
@@ -114,38 +112,15 @@ def _guarded(make: Callable[[], Any], where: str, name: str, offer: Offer | None
 
 def _declared(evaluator: Any, where: str, name: str, offer: Offer | None = None) -> Evaluator:
     """Check the declared facts, so that a plugin's mistake shows at start and not in a score."""
-    faults = [fact for fact, is_right in _FACTS.items() if not _holds(evaluator, fact, is_right)]
+    faults = faults_of(evaluator)
     if faults:
         raise PluginError(
-            f"{where} declares no valid {', '.join(faults)}; see evaluators/contract.py",
+            f"{where}: {'; '.join(faults)}",
             evaluator=name,
             distribution=_label(offer) if offer else None,
         )
     found: Evaluator = evaluator
     return found
-
-
-def _holds(evaluator: Any, fact: str, is_right: Callable[[Any], bool]) -> bool:
-    return hasattr(evaluator, fact) and is_right(getattr(evaluator, fact))
-
-
-def _is_number(value: Any, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and isfinite(value) and low <= value <= high
-
-
-_FACTS: dict[str, Callable[[Any], bool]] = {
-    "version": lambda value: isinstance(value, str) and bool(value),
-    "kind": lambda value: isinstance(value, EvaluatorKind),
-    "scope": lambda value: isinstance(value, Scope),
-    "needs": lambda value: (
-        isinstance(value, frozenset) and all(isinstance(need, Need) for need in value)
-    ),
-    "judge_use": lambda value: isinstance(value, JudgeUse),
-    "threshold": lambda value: _is_number(value, 0, 1),
-    "deadline_s": lambda value: _is_number(value, 0, 86_400) and value > 0,
-    "content_fingerprint": lambda value: isinstance(value, str),
-    "evaluate": callable,
-}
 
 
 def _offer(entry: EntryPoint) -> Offer:

@@ -14,7 +14,7 @@ are held to the same suite.
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import isfinite
 from typing import Any
@@ -27,13 +27,32 @@ from .contract import (
     Judge,
     JudgeUse,
     Need,
-    Question,
-    Scope,
     Score,
     Skip,
     Subject,
-    Verdict,
 )
+from .facts import faults_of
+from .scripted_judge import ScriptedJudge
+
+__all__ = [
+    "EvaluatorContract",
+    "MakeEvaluator",
+    "Result",
+    "ScriptedJudge",
+    "check_all",
+    "check_cancellation",
+    "check_declarations",
+    "check_determinism",
+    "check_judge_use",
+    "check_needs",
+    "check_privacy",
+    "check_result",
+    "check_results",
+    "full_subject",
+    "make_span",
+    "odd_subjects",
+    "run",
+]
 
 _CANARY = "zanzibarquokka"
 """A word in every field of the subjects; it must not come back in what is published unredacted."""
@@ -43,61 +62,6 @@ _HUGE_CHARS = 1_000_000
 
 MakeEvaluator = Callable[[], Evaluator]
 Result = Score | Skip
-
-
-class ScriptedJudge:
-    """A judge that answers by script and keeps the questions.
-
-    Attributes:
-        asked: Every question, in order.
-    """
-
-    def __init__(
-        self,
-        answers: Mapping[str, bool] | Callable[[Question], Verdict] | None = None,
-        *,
-        severities: Mapping[str, int] | None = None,
-        reason: str = "as scripted",
-        abstains: bool = False,
-        raises: Exception | None = None,
-        hangs: bool = False,
-    ) -> None:
-        """Set the script.
-
-        Args:
-            answers: Item id to answer, the others speak for the output; or a function that is
-                asked; None: every answer speaks for the output.
-            severities: Item id to 0..5, where the item asks for it; 0 for the others.
-            reason: The reason of every verdict.
-            abstains: Answer that every question is not applicable.
-            raises: What to raise in the place of a verdict, such as a `JudgeFailure`.
-            hangs: Never answer.
-        """
-        self.asked: list[Question] = []
-        self._answers = answers or {}
-        self._severities = severities or {}
-        self._reason = reason
-        self._abstains = abstains
-        self._raises = raises
-        self._hangs = hangs
-
-    async def ask(self, question: Question) -> Verdict:
-        """Answer by script."""
-        self.asked.append(question)
-        await asyncio.sleep(0)
-        if self._hangs:
-            await asyncio.Event().wait()
-        if self._raises is not None:
-            raise self._raises
-        if callable(self._answers):
-            return self._answers(question)
-        if self._abstains:
-            return Verdict({}, self._reason, abstained=True)
-        answers = {item.id: self._answers.get(item.id, item.good) for item in question.items}
-        severe = [item.id for item in question.items if item.severity]
-        return Verdict(
-            answers, self._reason, {name: self._severities.get(name, 0) for name in severe}
-        )
 
 
 def make_span(
@@ -209,18 +173,13 @@ def _judge_for(evaluator: Evaluator) -> ScriptedJudge | None:
 def check_declarations(make: MakeEvaluator) -> None:
     """The declared facts have the right types and stay the same."""
     one, other = make(), make()
-    assert isinstance(one.version, str), "version is a text"
-    assert one.version, "version is not empty"
-    assert isinstance(one.kind, EvaluatorKind)
-    assert isinstance(one.scope, Scope)
-    assert isinstance(one.judge_use, JudgeUse)
-    assert isinstance(one.needs, frozenset)
-    assert all(isinstance(need, Need) for need in one.needs)
-    assert 0 <= one.threshold <= 1, "threshold is in 0..1"
-    assert 0 < one.deadline_s < float("inf"), "deadline_s is finite"
+    faults = faults_of(one)
+    assert not faults, "; ".join(faults)
     facts = ("version", "content_fingerprint", "threshold", "kind", "needs")
     for fact in facts:
-        assert getattr(one, fact) == getattr(other, fact), f"{fact} differs from object to object"
+        assert getattr(one, fact) == getattr(other, fact), (
+            f"{fact} differs between two objects of the same settings"
+        )
 
 
 def check_determinism(make: MakeEvaluator) -> None:
@@ -228,8 +187,10 @@ def check_determinism(make: MakeEvaluator) -> None:
     evaluator = make()
     subject = full_subject(_judge_for(evaluator))
     first = run(evaluator, subject)
-    assert run(evaluator, subject) == first, "a second call differs"
-    assert run(make(), subject) == first, "a new object differs"
+    assert run(evaluator, subject) == first, (
+        "a second call with the same subject gives another result"
+    )
+    assert run(make(), subject) == first, "a new object gives another result for the same subject"
     others = [subject, *list(odd_subjects())[:6], subject, subject]
     subjects = [replace(other, judge=_judge_for(evaluator)) for other in others]
     results = asyncio.run(_at_once(evaluator, subjects))
@@ -252,14 +213,20 @@ def check_results(make: MakeEvaluator) -> None:
 
 def check_result(result: Result) -> None:
     """One result can be published."""
-    assert isinstance(result, Score | Skip), f"{type(result).__name__} is neither Score nor Skip"
+    assert isinstance(result, Score | Skip), (
+        f"evaluate gave {type(result).__name__}; it has to be a Score or a Skip"
+    )
     if isinstance(result, Skip):
-        assert result.detail, "a skip says why"
+        assert result.detail, "a Skip has an empty detail; say why it does not apply"
         return
-    assert isfinite(result.value), "value is finite"
-    assert 0 <= result.value <= 1, "value is in 0..1"
-    assert result.label is None or 0 < len(result.label) <= _LABEL_CHARS, "label is a word"
-    assert result.severity is None or result.severity in range(6), "severity is 0..5"
+    assert isfinite(result.value), f"Score.value is {result.value}; it has to be finite"
+    assert 0 <= result.value <= 1, f"Score.value is {result.value}; it has to be in 0..1"
+    assert result.label is None or 0 < len(result.label) <= _LABEL_CHARS, (
+        f"Score.label is {result.label!r:.80}; it has to be None or 1 to {_LABEL_CHARS} characters"
+    )
+    assert result.severity is None or result.severity in range(6), (
+        f"Score.severity is {result.severity}; it has to be None or 0..5"
+    )
     json.dumps(dict(result.items), allow_nan=False)
 
 
@@ -273,7 +240,9 @@ def check_privacy(make: MakeEvaluator) -> None:
         else:
             explanation = None if judge and judge.asked else result.explanation
             published = json.dumps([result.label, dict(result.items), explanation])
-        assert _CANARY not in published, "the result repeats text of the subject"
+        assert _CANARY not in published, (
+            f"label, items, explanation or detail repeats text of the subject: {published:.200}"
+        )
 
 
 def check_cancellation(make: MakeEvaluator) -> None:
@@ -304,12 +273,22 @@ def check_needs(make: MakeEvaluator) -> None:
     check_result(result)
     if isinstance(result, Skip) and result.missing is not None:
         captured = {Need.INPUT, Need.OUTPUT}
-        assert result.missing in captured - evaluator.needs, f"{result.missing} is not declared"
+        assert result.missing in captured - evaluator.needs, (
+            f"{result.missing} is not declared, and without it evaluate skips; "
+            f"add {_name(result.missing)} to needs"
+        )
     for need in evaluator.needs:
         result = run(evaluator, _with_only(full, evaluator.needs - {need}))
         check_result(result)
         is_skipped = isinstance(result, Skip)
-        assert is_skipped or need in _CHECKED_BY_WORKER, f"{need} is declared and not needed"
+        assert is_skipped or need in _CHECKED_BY_WORKER, (
+            f"{need} is declared and not needed: evaluate scores without it; begin it with "
+            f'`return Skip("...", missing={_name(need)})` where it is missing, or do not declare it'
+        )
+
+
+def _name(need: Need) -> str:
+    return f"Need.{need.name}"
 
 
 _CHECKED_BY_WORKER = frozenset({Need.INPUT, Need.TOOLS, Need.SESSION})
@@ -347,13 +326,17 @@ def check_judge_use(make: MakeEvaluator) -> None:
     run(evaluator, full_subject(judge))
     match evaluator.judge_use:
         case JudgeUse.NEVER:
-            assert not judge.asked, "it asks a judge and declares never to"
-            assert evaluator.kind is EvaluatorKind.HEURISTIC, "without a judge it is a heuristic"
+            assert not judge.asked, "it asks a judge, and judge_use is NEVER"
+            assert evaluator.kind is EvaluatorKind.HEURISTIC, (
+                "judge_use is NEVER; kind should be EvaluatorKind.HEURISTIC"
+            )
         case JudgeUse.OPTIONAL:
             check_result(run(evaluator, full_subject()))
         case JudgeUse.REQUIRED:
-            assert judge.asked, "it declares that it needs a judge and asks none"
-            assert evaluator.kind is not EvaluatorKind.HEURISTIC, "with a judge it is no heuristic"
+            assert judge.asked, "judge_use is REQUIRED, and it asks none about a whole subject"
+            assert evaluator.kind is not EvaluatorKind.HEURISTIC, (
+                "judge_use is REQUIRED; kind should be EvaluatorKind.JUDGE or CASCADE"
+            )
     for asked in judge.asked:
         stable = " ".join([asked.instructions, *(item.question for item in asked.items)])
         assert _CANARY not in stable, "judged text stands in the instructions; it belongs in `data`"

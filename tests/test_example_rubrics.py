@@ -34,7 +34,7 @@ class TestExampleRubrics(EvaluatorContract):
         (question,) = good.asked
         bad = ScriptedJudge(
             {item.id: not item.good for item in question.items},
-            severities={item.id: 4 for item in question.items},
+            severities={item.id: 4 for item in question.items if item.severity},
         )
         worst = run(_load(path), full_subject(bad))
         assert isinstance(best, Score)

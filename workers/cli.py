@@ -141,7 +141,8 @@ def evaluate(
     """Judge spans from files as a worker would, without Kafka.
 
     With --json, the outcomes exactly as they would stand on the scores topic. Evaluations whose
-    judge stays down are failed(judge_unavailable).
+    judge stays down are failed(judge_unavailable). However evaluations end, the exit code is 0;
+    with --fail-under it is 1 where a rate is lower, or nothing was scored.
     """
     from .commands import common  # noqa: PLC0415
     from .commands import evaluate as command  # noqa: PLC0415

@@ -31,13 +31,15 @@ def show(
     ],
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", metavar="FILE", help="Show it as this file has it."),
+        typer.Option(
+            "--config", "-c", metavar="FILE", help="As this file has it; assay.yaml if there."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what an evaluator needs, and the messages that its judge gets about a made-up call.
 
-    With --config, as that file configures it: its rubric file, options and threshold. No judge is
+    As the config has it, where there is one: its rubric file, options and threshold. No judge is
     asked.
     """
     from .commands import show_evaluator as command  # noqa: PLC0415

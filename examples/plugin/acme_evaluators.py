@@ -2,8 +2,7 @@
 
 import re
 
-from evaluators.contract import JudgeUse, Need, Scope, Score, Settings, Skip, Subject
-from schemas.outcome import EvaluatorKind
+from evaluators import EvaluatorKind, JudgeUse, Need, Scope, Score, Settings, Skip, Subject
 
 
 class NoCompetitors:

@@ -69,7 +69,10 @@ class TestPlugin(testing.EvaluatorContract):
             ("acme_broken", "cannot be imported: No module named 'acme_dependency"),
             ("acme_renamed", "cannot be imported"),
             ("acme_crashing", "RuntimeError: no licence"),
-            ("acme_undeclared", "declares no valid version, kind, scope"),
+            (
+                "acme_undeclared",
+                r"version is not declared, .*; kind is not .* EvaluatorKind\.JUDGE",
+            ),
         ],
     )
     def test_a_faulty_plugin_is_an_error_with_its_distribution(

@@ -10,6 +10,7 @@ import pytest
 from evaluators import (
     Evaluator,
     EvaluatorKind,
+    Item,
     JudgeUse,
     Need,
     Question,
@@ -89,6 +90,16 @@ class _NeverAsks(_Good):
     kind = EvaluatorKind.JUDGE
 
 
+class _Set(_Good):
+    def __init__(self) -> None:
+        setattr(self, "needs", {Need.OUTPUT})  # noqa: B010  mypy knows that this is wrong
+
+
+class _Reads(_Good):
+    async def evaluate(self, subject: Subject) -> Score | Skip:
+        return Score(float(subject.output_text > "a"))
+
+
 class _ShowsText(_Swallows):
     async def evaluate(self, subject: Subject) -> Score | Skip:
         assert subject.judge is not None
@@ -105,12 +116,15 @@ def test_a_sound_evaluator_passes() -> None:
     ("check", "faulty", "message"),
     [
         (testing.check_results, _OutOfRange, "finite"),
-        (testing.check_determinism, _Remembers, "differs"),
+        (testing.check_determinism, _Remembers, "another result"),
         (testing.check_results, _Raises, "index out of range"),
         (testing.check_privacy, _Quotes, "repeats text"),
         (testing.check_cancellation, _Swallows, "swallowed"),
         (testing.check_needs, _NeedsMore, "not declared"),
-        (testing.check_needs, _NeedsLess, "not needed"),
+        (testing.check_declarations, _Set, r"needs is the set .* should be a frozenset of Need"),
+        (testing.check_needs, _NeedsMore, r"add Need\.CONTEXT to needs"),
+        (testing.check_needs, _NeedsLess, "reference is declared and not needed"),
+        (testing.check_needs, _Reads, r'`return Skip\("...", missing=Need\.OUTPUT\)`'),
         (testing.check_judge_use, _NeverAsks, "asks none"),
         (testing.check_judge_use, _ShowsText, "belongs in `data`"),
     ],
@@ -123,3 +137,17 @@ def test_each_fault_is_found(
     """Each check fails on the fault that it is there for."""
     with pytest.raises((AssertionError, IndexError), match=message):
         check(faulty)
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        (testing.ScriptedJudge({"kidn": False}), "answers to kidn, .*; it asks for kind"),
+        (testing.ScriptedJudge(severities={"kind": 3}), "severities to kind, .*; it asks for none"),
+    ],
+)
+def test_a_script_that_nobody_asks_for_is_told(judge: testing.ScriptedJudge, message: str) -> None:
+    """A typing error in the script fails the test, and names what is asked."""
+    question = Question("r@1", "Decide.", (Item("kind", "Is it kind?"),), {})
+    with pytest.raises(AssertionError, match=message):
+        asyncio.run(judge.ask(question))

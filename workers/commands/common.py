@@ -33,6 +33,9 @@ def with_config(path: Path, act: Callable[[Config], T]) -> T:
     Raises:
         ConfigError: The config is wrong; the message says where.
     """
+    if not path.exists():
+        fault = "cannot be read: no such file; name the config with --config FILE"
+        raise ConfigError(fault, path=path)
     config = load(path, os.environ, {offer.name for offer in available()})
     try:
         return act(config)

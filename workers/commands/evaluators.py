@@ -1,7 +1,7 @@
 """`assay evaluators`: what is installed, without importing any of it."""
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from evaluators.registry import available
 
@@ -22,7 +22,7 @@ def run(*, as_lines: bool) -> None:
             for offer in offers
         )
         return
-    table = Table("evaluator", "distribution", "object")
+    table = Table("evaluator", "distribution", Column("object", overflow="fold"))
     for offer in offers:
         table.add_row(
             cell(offer.name), cell(f"{offer.distribution} {offer.version}"), cell(offer.value)

@@ -22,9 +22,10 @@ from evaluators.judge.prompt import Prompt, write_prompt
 from evaluators.redact import redact
 from evaluators.registry import load
 from schemas.config import Config, EvaluatorConfig
-from schemas.errors import JudgeFailure
+from schemas.errors import JudgeFailure, PluginError
 from schemas.reasons import Reason
 from schemas.span import Message, Span, SpanKind, ToolCall
+from workers.cli_options import DEFAULT_CONFIG
 
 from .common import print_json, safe, with_config
 
@@ -62,16 +63,24 @@ class _Listener:
 
 
 def run(name: str, path: Path | None, *, as_line: bool) -> None:
-    """Print one evaluator, as configured where there is a config.
+    """Print one evaluator: as `path` configures it, else as `assay.yaml` does, if that is there.
 
     Raises:
         ConfigError: The config is wrong.
         PluginError: The evaluator is not installed, or cannot be built.
     """
-    if path is None:
-        _show(name, EvaluatorConfig(), as_line=as_line)
-    else:
+    if path is None and DEFAULT_CONFIG.exists():
+        path = DEFAULT_CONFIG
+    if path is not None:
         with_config(path, lambda config: _show(name, _configured(config, name), as_line=as_line))
+        return
+    try:
+        _show(name, EvaluatorConfig(), as_line=as_line)
+    except PluginError as error:
+        if error.distribution is not None:
+            raise
+        hint = f"{error}; one that a config names is shown with --config FILE"
+        raise PluginError(hint, evaluator=name) from None
 
 
 def _configured(config: Config, name: str) -> EvaluatorConfig:

@@ -1,11 +1,11 @@
-"""`assay spans`: what Assay reads in OTLP exports, one object a span that has a convention."""
+"""`assay spans`: what Assay reads in OTLP exports, of each span that has a convention."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from schemas.limits import Limits
 from schemas.span import Span
@@ -70,22 +70,19 @@ def run(files: Sequence[Path], *, as_lines: bool) -> None:
     if as_lines:
         print_json(as_json(span) for span in spans)
         return
-    table = Table()
-    table.add_column("span", no_wrap=True, min_width=16)
-    for name in ("kind", "convention", "service", "model", "tokens", "output"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     for span in spans:
-        tokens = f"{_count(span.input_tokens)} → {_count(span.output_tokens)}"
-        table.add_row(
-            cell(span.span_id),
-            cell(span.kind),
-            cell(span.convention),
-            cell(span.service),
-            cell(span.request_model or span.response_model),
-            cell(tokens),
-            cell(_output(span)),
-        )
-    Console().print(table)
+        console.print(_lines(span))
+
+
+def _lines(span: Span) -> Text:
+    """What identifies a span, and below it what it gave; a table would not fit 80 columns."""
+    tokens = f"{_count(span.input_tokens)} → {_count(span.output_tokens)} tokens"
+    model = span.request_model or span.response_model
+    facts = [span.span_id, span.kind, span.convention, span.service, model, tokens]
+    head = Text(" · ").join(cell(fact) for fact in facts if fact)
+    output = cell(_output(span))
+    return Text("\n    ").join([head, output]) if output else head
 
 
 def _output(span: Span) -> str:

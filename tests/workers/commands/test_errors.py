@@ -99,10 +99,11 @@ def test_what_shows_when_parts_are_built_has_its_line_too(
 
 @pytest.mark.parametrize("command", ["check", "topics", "scores"])
 def test_a_missing_config_is_one_message(assay_here: Run, command: str) -> None:
-    """Every command that needs a config says which file it did not find."""
+    """Every command that needs a config says which it did not find, and how to name another."""
     done = assay_here(command, "--config", "nowhere.yaml")
     assert done.status == 2
-    assert done.err.startswith("assay: nowhere.yaml: cannot be read: no such file")
+    assert done.err.startswith("assay: nowhere.yaml: cannot be read: no such file; name ")
+    assert "--config FILE" in done.err
     assert done.err.count("\n") == 1
 
 

@@ -2,34 +2,16 @@
 
 import json
 import subprocess
-import sys
-import sysconfig
-import venv
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.plugins import installed
 
 _ROOT = Path(__file__).parents[3]
 _NAME = "brief_answers"
 Assay = Callable[..., Any]
-
-
-def _installed(package: Path, folder: Path) -> Path:
-    """Python of a virtual environment into which the package is installed from its wheel."""
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")]
-    subprocess.run(build, cwd=package, check=True, capture_output=True)
-    environment = folder / "environment"
-    venv.create(environment, with_pip=False)
-    (site,) = environment.glob("lib/python*/site-packages")
-    (wheel,) = (folder / "dist").glob("*.whl")
-    with zipfile.ZipFile(wheel) as files:  # a wheel of plain Python is installed by unpacking it
-        files.extractall(site)
-    # What it depends on is Assay, and that is here.
-    (site / "assay.pth").write_text(f"{_ROOT}\n{sysconfig.get_path('purelib')}\n")
-    return environment / "bin" / "python"
 
 
 @pytest.mark.slow
@@ -41,7 +23,7 @@ def test_a_new_package_is_installed_and_tested_and_judges(tmp_path: Path, assay:
     assert {str(tmp_path / line) for line in done.out.splitlines()} == {
         str(path) for path in package.rglob("*") if path.is_file()
     }
-    python = _installed(package, tmp_path)
+    python = installed(package, tmp_path)
 
     def run(*arguments: str) -> str:
         command = [str(python), "-m", *arguments]

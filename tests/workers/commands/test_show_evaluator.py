@@ -9,7 +9,7 @@ import pytest
 
 from evaluators.registry import available
 from schemas.errors import ConfigError, PluginError
-from workers.commands import show_evaluator
+from workers.commands import evaluators, show_evaluator
 
 _CONFIG = """\
 kafka: {bootstrap_servers: "127.0.0.1:9092", spans: [otlp_spans]}
@@ -110,6 +110,38 @@ def test_the_command_takes_a_config_and_still_lists(tmp_path: Path) -> None:
 def _assay(*arguments: str) -> str:
     command = [str(Path(sys.executable).with_name("assay")), "evaluators", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_config_of_the_folder_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As every command does: `assay.yaml` of the current folder, where there is one."""
+    (tmp_path / "voice.yaml").write_text(_RUBRIC)
+    (tmp_path / "assay.yaml").write_text(_CONFIG)
+    monkeypatch.chdir(tmp_path)
+    show_evaluator.run("voice", None, as_line=False)
+    assert "lighthouse keeper" in capsys.readouterr().out
+
+
+def test_an_unknown_name_without_a_config_is_told_of_the_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a config elsewhere names can be shown: with `--config`."""
+    monkeypatch.chdir(tmp_path)
+    message = r'unknown evaluator "zebra"; assay evaluators lists all; one .* with --config FILE$'
+    with pytest.raises(PluginError, match=message):
+        show_evaluator.run("zebra", None, as_line=False)
+
+
+def test_the_list_cuts_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a class is goes on in the next line, where 80 columns are too few."""
+    monkeypatch.setenv("COLUMNS", "80")
+    evaluators.run(as_lines=False)
+    listed = capsys.readouterr().out
+    assert "answer_correctness" in listed
+    assert "…" not in listed
 
 
 def test_an_unknown_name_is_told_with_the_nearest(tmp_path: Path) -> None:

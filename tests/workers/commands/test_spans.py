@@ -38,6 +38,7 @@ FIELDS = [
     "prompt_version",
     "duplicate_of",
 ]
+_SUPPORT = Path(__file__).parents[3] / "examples/support.json"
 KINDS = {"llm", "agent", "tool", "retriever", "embedding", "chain", "other"}
 
 
@@ -80,7 +81,7 @@ def test_every_call_is_printed_and_only_one_of_its_spans_counts(assay_here: Run)
         assert printed[kept[0]]["kind"] == "llm"
 
 
-def test_the_table_is_safe_for_a_terminal(assay_here: Run, tmp_path: Path) -> None:
+def test_the_text_is_safe_for_a_terminal(assay_here: Run, tmp_path: Path) -> None:
     """Escapes, control and bidi characters never reach a terminal, and markup is only text."""
     attributes = [
         {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
@@ -103,6 +104,16 @@ def test_the_table_is_safe_for_a_terminal(assay_here: Run, tmp_path: Path) -> No
     assert done.status == 0
     assert "model[red]" in done.out
     assert not {"\x1b", "\x07", "\u202e"} & set(done.out)
+
+
+def test_nothing_is_cut_to_fit_a_narrow_terminal(
+    assay_here: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kind, service, model, tokens and output can all be read where there are 40 columns."""
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = assay_here("spans", str(_SUPPORT)).out.splitlines()
+    assert "51340b4ea9489cf4 · llm · gen_ai · support-bot · gpt-5-mini · 36 → 12 tokens" in lines
+    assert "    You can return shoes within 30 days of delivery." in lines
 
 
 def test_json_lines_are_read_one_by_one(assay_here: Run, tmp_path: Path) -> None:
