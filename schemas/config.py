@@ -193,7 +193,7 @@ class JudgeConfig(_Section):
     """Size of a response, in bytes, beyond which it is not read on."""
     cached_verdicts: Annotated[int, Field(ge=0), _NUMBER] = 0
     """Verdicts that a worker remembers, for an hour each, and gives again where an evaluator asks
-    the same about the same text; 0 asks anew each time. Some kilobytes each."""
+    the same about the same text; 0 asks anew each time. About a kilobyte each."""
     price: PriceConfig | None = None
     """Overrides the built-in price list."""
 
