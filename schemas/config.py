@@ -191,6 +191,9 @@ class JudgeConfig(_Section):
     """Requests in flight per worker at most; the limiter finds how many are good."""
     max_response_bytes: Count = 4194304
     """Size of a response, in bytes, beyond which it is not read on."""
+    cached_verdicts: Annotated[int, Field(ge=0), _NUMBER] = 0
+    """Verdicts that a worker remembers, for an hour each, and gives again where an evaluator asks
+    the same about the same text; 0 asks anew each time. About a kilobyte each."""
     price: PriceConfig | None = None
     """Overrides the built-in price list."""
 

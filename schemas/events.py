@@ -69,6 +69,16 @@ class JudgeRetried:
 
 
 @dataclass(frozen=True, slots=True)
+class VerdictLookedUp:
+    """The verdicts that a judge has given were looked through, before it was asked."""
+
+    judge: str
+    """Its name in the config."""
+    is_known: bool
+    """Whether the same was there; then it is not asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class BreakerMoved:
     """A judge endpoint's circuit breaker changed its state."""
 
@@ -307,6 +317,7 @@ class OutcomesExported:
 Event = (
     JudgeCalled
     | JudgeRetried
+    | VerdictLookedUp
     | BreakerMoved
     | LimiterMoved
     | StructuredModeChanged

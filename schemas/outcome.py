@@ -15,7 +15,7 @@ import orjson
 
 from .reasons import Reason, Status
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class Origin(StrEnum):
@@ -177,6 +177,9 @@ class Flags:
     """The judged text tried to address the judge."""
     degraded: bool = False
     """A heuristic answered in the place of the judge."""
+    cached: bool = False
+    """No judge was asked: all verdicts were remembered, on the same text. It is no new sample, so
+    leave it out of statistics; no series of scores counts it."""
 
 
 @dataclass(frozen=True, slots=True)

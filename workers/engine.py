@@ -108,6 +108,7 @@ class Engine:
         origin: What asked for these evaluations.
         concurrency: Most evaluations at once, however large a record is.
         open_budget: What pays for judges; None: nobody counts it.
+        recalls: Whether judges may give a verdict again that they gave on the same text.
     """
 
     def __init__(
@@ -119,8 +120,10 @@ class Engine:
         origin: Origin = Origin.LIVE,
         concurrency: int = 1000,
         open_budget: OpenBudget | None = None,
+        recalls: bool = False,
     ) -> None:
         self._emit = emit
+        self._recalls = recalls
         self._now = now
         self._group_attributes = group_attributes
         self._origin = origin
@@ -139,11 +142,19 @@ class Engine:
             return self._write(job, conclusion, None, None)
         async with self._room:
             began = time.monotonic()
-            calls = Calls("".join(job.selected.routes[:1]))
+            calls = Calls("".join(job.selected.routes[:1]), self._asker(job))
             conclusion = await self._evaluate(job, calls, meter)
             if calls.may_degrade and conclusion.reason is Reason.BUDGET:
                 conclusion = await self._degraded(job, conclusion, calls, meter)
             return self._write(job, conclusion, calls, time.monotonic() - began)
+
+    def _asker(self, job: Job) -> str | None:
+        """Whose verdicts may be given again: those of this evaluator as it is configured now.
+
+        Two evaluators may ask the same, as in a shadow run; each needs samples of its own.
+        """
+        ref = job.evaluator.ref(job.selected.content)
+        return f"{ref.name} {ref.version} {ref.fingerprint}" if self._recalls else None
 
     def _before(self, job: Job) -> _Conclusion | None:
         """What can be said without asking the evaluator."""
@@ -274,6 +285,7 @@ class Engine:
                 injection_suspected=(score is not None and score.injection_suspected)
                 or (calls is not None and calls.injection_suspected),
                 degraded=score is not None and score.degraded,
+                cached=calls is not None and calls.is_cached,
             ),
             evaluated_at=datetime.fromtimestamp(self._now(), UTC).isoformat(
                 timespec="milliseconds"

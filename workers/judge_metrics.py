@@ -1,21 +1,36 @@
 """How the judges are doing: requests, tokens, spend, limits."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from schemas.events import BreakerMoved, BreakerState, JudgeCalled, JudgeRetried, LimiterMoved
+from schemas.config import JudgeConfig
+from schemas.events import (
+    BreakerMoved,
+    BreakerState,
+    JudgeCalled,
+    JudgeRetried,
+    LimiterMoved,
+    VerdictLookedUp,
+)
 
 RESULTS = ("ok", "rate_limited", "endpoint_error", "timeout", "terminal", "bad_output")
 """How a request to a judge can end: `JudgeCalled.result`."""
+
+HIT, MISS = "hit", "miss"
 
 _BUCKETS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
 
 
 class JudgeMetrics:
-    """Counts what judge clients tell; safe for use by several threads."""
+    """Counts what judge clients tell; safe for use by several threads.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    Args:
+        registry: Where the metrics are registered.
+        judges: Those of the config, by name.
+    """
+
+    def __init__(self, registry: CollectorRegistry, judges: Mapping[str, JudgeConfig]) -> None:
         self._requests = Counter(
             "assay_judge_requests",
             "Requests to a judge endpoint, by how they ended.",
@@ -71,6 +86,17 @@ class JudgeMetrics:
             ("endpoint", "evaluator"),
             registry=registry,
         )
+        self._cache = Counter(
+            "assay_judge_cache",
+            "Questions to a judge that remembers verdicts, by whether it had answered the same "
+            "within the last hour (`hit`: it was not asked).",
+            ("judge", "result"),
+            registry=registry,
+        )
+        for name, config in judges.items():
+            if config.cached_verdicts:
+                for result in (HIT, MISS):
+                    self._cache.labels(name, result)
         self.mode_changes = Counter(
             "assay_judge_mode_changes",
             "Structured-output modes and parameters that a judge endpoint did not honour.",
@@ -105,6 +131,10 @@ class JudgeMetrics:
     def retried(self, event: JudgeRetried) -> None:
         """A request will be sent again."""
         self._retries.labels(event.endpoint, event.why).inc()
+
+    def looked_up(self, event: VerdictLookedUp) -> None:
+        """The verdicts that a judge has given were looked through."""
+        self._cache.labels(event.judge, HIT if event.is_known else MISS).inc()
 
     def breaker_moved(self, event: BreakerMoved) -> None:
         """A circuit breaker changed its state."""

@@ -44,7 +44,8 @@ class Verdicts:
     """The verdicts of one evaluator that hold, as they are read from the scores topic.
 
     Of several outcomes with one `evaluation_id` the last holds. Verdicts of code in a judge's place
-    are not the judge's, and those of a backfill are of other traffic: both are left out.
+    are not the judge's, those of a backfill are of other traffic, and remembered ones are no new
+    ones: all three are left out.
     """
 
     def __init__(self, evaluator: str) -> None:
@@ -58,6 +59,8 @@ class Verdicts:
         except ValueError:
             return
         if outcome.evaluator.name != self._evaluator or outcome.origin is Origin.BACKFILL:
+            return
+        if outcome.flags.cached:
             return
         score = outcome.score
         if score is None or score.passed is None or outcome.flags.degraded:

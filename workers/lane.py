@@ -179,6 +179,7 @@ def build_lane(
             group_attributes=config.cost.group_by.attributes,
             concurrency=config.limits.in_flight,
             open_budget=None if spend is None else spend.open_budget,
+            recalls=True,
         ),
         publisher=publisher,
         dead_letters=DeadLetters(

@@ -50,6 +50,7 @@ class LogEvent(StrEnum):
     CALIBRATION_UNFIT = "calibration_unfit"
     JUDGE_CALLED = "judge_called"
     JUDGE_RETRIED = "judge_retried"
+    VERDICT_LOOKED_UP = "verdict_looked_up"
     BREAKER_OPENED = "judge_breaker_opened"
     BREAKER_PROBING = "judge_breaker_probing"
     BREAKER_CLOSED = "judge_breaker_closed"

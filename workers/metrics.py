@@ -76,7 +76,7 @@ class Metrics:
         self.pipeline = PipelineMetrics(
             registry, lanes=lanes, routes=[route.name for route in config.routes], clock=clock
         )
-        self.judges = JudgeMetrics(registry)
+        self.judges = JudgeMetrics(registry, config.judges)
         self.budgets = BudgetMetrics(registry, config.budgets)
         self.outputs = OutputMetrics(registry)
         self.traces = TraceMetrics(registry, topics=config.kafka.spans)

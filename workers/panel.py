@@ -35,26 +35,34 @@ class Calls:
 
     Attributes:
         route: The evaluation's; endpoints serve routes by turns.
+        asker: Whose verdicts judges may give again; None: they are asked anew.
         records: Of each judge in the order of asking, with the model that was asked.
         agreement: Share of the verdicts that are the published one; None where only one is known.
         is_jury: Whether all of them decide together.
     """
 
     route: str = ""
+    asker: str | None = None
     records: list[tuple[str, CallRecord]] = field(default_factory=list)
     agreement: float | None = None
     is_jury: bool = False
 
     def record_of(self, seat: Seat) -> CallRecord:
         """A record for another judge."""
-        record = CallRecord(self.route)
+        record = CallRecord(self.route, self.asker)
         self.records.append((seat.config.model, record))
         return record
 
     @property
     def has_asked(self) -> bool:
-        """Whether any judge was sent anything that counts."""
-        return any(record.attempts for _, record in self.records)
+        """Whether any judge was sent anything that counts, or has said something before."""
+        return any(record.attempts or record.recalled for _, record in self.records)
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether judges gave verdicts, and gave all of them before."""
+        records = [record for _, record in self.records]
+        return any(one.recalled for one in records) and not any(one.asked for one in records)
 
     @property
     def may_degrade(self) -> bool:
@@ -72,7 +80,7 @@ class Calls:
         The model that answered is part of a series' name, so that of a verified verdict is the
         first judge's: whether a second was asked must not part the scores of an evaluator.
         """
-        asked = [(model, record) for model, record in self.records if record.attempts]
+        asked = [pair for pair in self.records if pair[1].attempts or pair[1].recalled]
         if not asked:
             return None
         total = CallRecord()

@@ -207,7 +207,7 @@ class ScoreMetrics:
         self._traces: OrderedDict[tuple[tuple[str, ...], str], float] = OrderedDict()
 
     def observe(self, outcome: Outcome, score: ScoreRecord) -> None:
-        """Count one score."""
+        """Count one score; of one that was remembered only whether it pages."""
         subject, evaluator = outcome.subject, outcome.evaluator.name
         labels = self._label_sets.admit(
             (
@@ -225,6 +225,8 @@ class ScoreMetrics:
             # Also of a call that ended long ago: nobody has been told of this one.
             tally.critical += 1
             tally.critical_trace = exemplar(outcome.trace_id, 1.0, now_s)
+        if outcome.flags.cached:
+            return  # what a judge said before, on the same text, is no new evidence
         if subject.start_unix_nano / 1e9 + subject.duration_s < now_s - LATE_S:
             self._series.late(evaluator).inc()
             return

@@ -14,7 +14,7 @@ _REMEMBERED = 50_000
 """Outcomes that are known again: a repeated one counts once. Some 20 MB."""
 
 _ROUNDING = 1e-6
-"""What may be left of weights that were taken away again; each is 1 or more."""
+"""What may be left of weights that were taken away again; each is 1 or more, or 0."""
 
 Key = tuple[str, str]
 """Route and evaluator."""
@@ -42,7 +42,8 @@ class Totals:
     Attributes:
         scored: Outcomes with a score.
         reasons: The others, by reason.
-        weight: Sum of 1 / probability of the scores.
+        weight: Sum of 1 / probability of the scores; a remembered one is no new sample, and has
+            none.
         weighted: The same, times the score.
         judged_weight: Weights of the scores that say whether they passed.
         passed_weight: Weights of those that did.
@@ -66,8 +67,8 @@ class Totals:
 
     @property
     def mean(self) -> float | None:
-        """Weighted mean score; None without a score."""
-        return self.weighted / self.weight if self.scored else None
+        """Weighted mean score; None without a score that weighs anything."""
+        return self.weighted / self.weight if self.weight > _ROUNDING else None
 
     @property
     def pass_rate(self) -> float | None:
@@ -182,7 +183,7 @@ class ScoreWindow:
             outcome.revision,
             slot,
             tuple({self._room((label_value(route), name)): None for route in routes}),
-            1 / outcome.sampling.probability,
+            0.0 if outcome.flags.cached else 1 / outcome.sampling.probability,
             None if score is None else score.value,
             None if score is None else score.passed,
             str(outcome.reason),

@@ -41,6 +41,7 @@ from schemas.events import (
     TraceConcluded,
     TraceEvicted,
     TraceSplit,
+    VerdictLookedUp,
 )
 
 from .logs import LogEvent
@@ -84,6 +85,7 @@ class Telemetry:
             case (
                 JudgeCalled()
                 | JudgeRetried()
+                | VerdictLookedUp()
                 | BreakerMoved()
                 | LimiterMoved()
                 | StructuredModeChanged()
@@ -114,7 +116,12 @@ class Telemetry:
 
     def _judge(
         self,
-        event: JudgeCalled | JudgeRetried | BreakerMoved | LimiterMoved | StructuredModeChanged,
+        event: JudgeCalled
+        | JudgeRetried
+        | VerdictLookedUp
+        | BreakerMoved
+        | LimiterMoved
+        | StructuredModeChanged,
     ) -> None:
         judges = self._metrics.judges
         match event:
@@ -137,6 +144,10 @@ class Telemetry:
                     result=event.why,
                     wait_s=round(event.wait_s, 3),
                 )
+            case VerdictLookedUp():
+                judges.looked_up(event)
+                name = LogEvent.VERDICT_LOOKED_UP
+                self._log("debug", name, judge=event.judge, is_known=event.is_known)
             case BreakerMoved():
                 judges.breaker_moved(event)
                 level = "warning" if event.state is BreakerState.OPEN else "info"

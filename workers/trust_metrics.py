@@ -93,7 +93,9 @@ class TrustMetrics:
         return fault
 
     def observe(self, outcome: Outcome) -> None:
-        """Count an outcome for which more than one judge gave a verdict."""
+        """Count an outcome for which more than one judge gave a verdict, and gave it now."""
+        if outcome.flags.cached:
+            return
         if outcome.judge is not None and outcome.judge.agreement is not None:
             result = AGREE if outcome.judge.agreement == 1.0 else DISAGREE
             self._verdicts.labels(outcome.evaluator.name, result).inc()

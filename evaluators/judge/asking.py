@@ -135,6 +135,7 @@ class Asking(Generic[Answer]):
         Raises:
             JudgeFailure: No answer can be had.
         """
+        self._record.asked += 1
         retrying = AsyncRetrying(retry=_IF_WANTED, wait=_wanted_wait, reraise=True)
         try:
             return await retrying(self._once)

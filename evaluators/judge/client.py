@@ -20,6 +20,7 @@ from .endpoint import Endpoint, Pace, Permit
 from .evaluation import CallRecord, Deadline
 from .exchange import Draft, Exchange
 from .faults import Adapted, BadOutput, Capacity, Fault
+from .memory import VerdictMemory
 from .modes import Modes
 from .price import Price
 from .request import Request
@@ -121,6 +122,9 @@ class JudgeClient:
             defences=self._defences,
         )
         self._endpoint.probe_with(self._probe_neutrally)
+        self._memory: VerdictMemory | None = None
+        if config.cached_verdicts:
+            self._memory = VerdictMemory(name, config.cached_verdicts, emit, clock)
 
     @property
     def label(self) -> str:
@@ -134,7 +138,7 @@ class JudgeClient:
         record: CallRecord,
         budget: Budget | None = None,
     ) -> Verdict:
-        """Ask a question about one span.
+        """Ask a question about one span; where the record has an asker, once in an hour.
 
         Args:
             question: What is asked; its data is redacted already.
@@ -150,7 +154,10 @@ class JudgeClient:
         )
         record.injection_suspected |= request.injection_suspected
         draft = partial(self._exchange.draft, request)
-        return await self._asking(request, draft, deadline, record, budget).run()
+        asking = self._asking(request, draft, deadline, record, budget)
+        if self._memory is None or record.asker is None:
+            return await asking.run()
+        return await self._memory.verdict(request, record, asking.run)
 
     async def complete(
         self,

@@ -66,8 +66,13 @@ class CallRecord:
 
     Args:
         route: The evaluation's; an endpoint serves routes by turns.
+        asker: Whose verdicts a judge may give again: the evaluator, and all that decides its
+            score. None: each is asked for anew.
 
     Attributes:
+        asked: Questions that were put to the judge, whatever became of them.
+        recalled: Questions that were not, because it has answered the same before.
+        looked_up: Hashes of those that its verdicts were looked through for.
         sent: Requests that left, whatever became of them: from the first on, money is at stake.
         attempts: Requests that were sent; 429s are none.
         input_tokens: Tokens of all prompts, as the endpoint counted them.
@@ -80,8 +85,12 @@ class CallRecord:
         may_degrade: A cap was reached, and code may answer in the judge's place.
     """
 
-    def __init__(self, route: str = "") -> None:
+    def __init__(self, route: str = "", asker: str | None = None) -> None:
         self.route = route
+        self.asker = asker
+        self.asked = 0
+        self.recalled = 0
+        self.looked_up: set[bytes] = set()
         self.sent = 0
         self.attempts = 0
         self.input_tokens = 0

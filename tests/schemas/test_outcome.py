@@ -101,7 +101,7 @@ _OUTCOMES = st.builds(
         max_size=3,
     ).map(tuple),
     origin=st.sampled_from(Origin),
-    flags=st.builds(Flags, st.booleans(), st.booleans(), st.booleans()),
+    flags=st.builds(Flags, st.booleans(), st.booleans(), st.booleans(), st.booleans()),
     evaluation_s=st.none() | st.floats(0, 1e6),
     revision=st.integers(1, 50_000),
 ) | st.sampled_from([_ended(reason) for reason in Reason])
@@ -113,6 +113,14 @@ def test_round_trip_and_schema(outcome: Outcome) -> None:
     value = outcome.to_json()
     assert Outcome.from_json(value) == outcome
     _VALIDATOR.validate(json.loads(value))
+
+
+def test_an_outcome_of_before_flags_cached_can_be_read() -> None:
+    """Version 1.0 had no remembered verdicts: the field is missing, and false."""
+    value = json.loads(replace(_SCORED, schema_version="1.0").to_json())
+    del value["flags"]["cached"]
+    read = Outcome.from_json(json.dumps(value).encode())
+    assert (read.schema_version, read.flags) == ("1.0", Flags(truncated=True))
 
 
 def test_schema_is_a_schema() -> None:

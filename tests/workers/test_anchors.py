@@ -23,7 +23,7 @@ _EXAMPLE = Path(__file__).parents[2] / "examples" / "anchors"
 _CONFIG = """
 kafka: {bootstrap_servers: "127.0.0.1:9092", spans: [spans]}
 judges:
-  default: {model: gpt-5-mini, base_url: "%s"}
+  default: {model: gpt-5-mini, base_url: "%s", cached_verdicts: 100}
 evaluators:
   groundedness: {anchors: {file: "%s", per_hour: 60}}
 routes:
@@ -63,7 +63,10 @@ def _anchors(
 
 
 async def test_a_judge_that_follows_the_labels_agrees(tmp_path: Path) -> None:
-    """Every item in its turn; one that answers against its label is seen at once."""
+    """Every item in its turn; one that answers against its label is seen at once.
+
+    Although it remembers verdicts: an anchor that is judged again is there to find another.
+    """
     async with JudgeServer() as judge:
         one, clients = _open(_config(tmp_path, judge.url))
         labels = {item.output: item.human == "pass" for item in one.items}

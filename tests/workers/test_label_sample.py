@@ -72,7 +72,7 @@ def _values(*changes: dict[str, Any]) -> list[bytes]:
 
 
 def test_only_the_judges_own_verdicts_on_live_traffic_count() -> None:
-    """Not those of code in its place, of a backfill, of others, or of what failed at last."""
+    """Not those of code in its place, of a backfill, of others, remembered, or failed at last."""
     known = outcome()
     assert known.score is not None
     verdicts = Verdicts(known.evaluator.name)
@@ -87,6 +87,8 @@ def test_only_the_judges_own_verdicts_on_live_traffic_count() -> None:
         {"evaluation_id": "e", "score": None},
         {"evaluation_id": "f", "evaluator": replace(known.evaluator, fingerprint="old")},
         {"evaluation_id": "g", "origin": Origin.RETRY},
+        {"evaluation_id": "g", "flags": Flags(cached=True), "score": failed},
+        {"evaluation_id": "h", "flags": Flags(cached=True)},
     ):
         verdicts.add_value(value)
     verdicts.add_value(b"no outcome")

@@ -94,6 +94,37 @@ def test_one_outcome_for_each_span_and_evaluator(
     assert count_topic(cluster.bootstrap_servers, DEAD) == 0
 
 
+def test_a_text_that_comes_again_is_judged_once(
+    cluster: MockCluster, judge: JudgeServer, tmp_path: Path
+) -> None:
+    """Sent: a call, then ten with the same text: eleven outcomes, one request, one sample."""
+    default = {"model": "judge-1", "base_url": judge.url, "cached_verdicts": 100}
+    config = config_yaml(
+        cluster.bootstrap_servers, evaluators=["answer_relevance"], judges={"default": default}
+    )
+    with worker_process(tmp_path, config) as worker:
+        worker.wait_ready()
+        assert worker.metric("assay_judge_cache_total") == 0
+        for total, spans in ((1, 1), (11, 10)):
+            produce(
+                cluster.bootstrap_servers,
+                SPANS,
+                [(None, message([llm_span()])) for _ in range(spans)],
+            )
+            until(
+                lambda: worker.metric("assay_outcomes_total") == total,  # noqa: B023
+                20,
+                worker.died,
+            )
+        assert worker.metric("assay_judge_cache_total", judge="default", result="hit") == 10
+        assert worker.metric("assay_judge_cache_total", judge="default", result="miss") == 1
+        assert worker.metric("assay_scores_total", evaluator="answer_relevance") == 1
+        assert worker.stop() == 0
+    outcomes = read_outcomes(cluster.bootstrap_servers)
+    assert sorted(one.flags.cached for one in outcomes) == [False] + [True] * 10
+    assert judge.count == 1
+
+
 def test_a_restart_goes_on_where_the_last_one_stopped(cluster: MockCluster, tmp_path: Path) -> None:
     """A second worker publishes nothing of what the first has published."""
     config = config_yaml(cluster.bootstrap_servers)

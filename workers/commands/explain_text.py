@@ -15,7 +15,7 @@ from workers.router import Decision
 from workers.sampler import WHOLE
 
 _NAME_CHARS = 80
-_FLAGS = ("truncated", "injection_suspected", "degraded")
+_FLAGS = ("truncated", "injection_suspected", "degraded", "cached")
 
 
 @dataclass(frozen=True, slots=True)
