@@ -320,7 +320,7 @@ def _with_only(subject: Subject, needs: Iterable[Need]) -> Subject:
 
 
 def check_judge_use(make: MakeEvaluator) -> None:
-    """It asks a judge as it declares: never, where there is one, or always."""
+    """It asks a judge as it declares: never, where there is one, or always; it may abstain."""
     evaluator = make()
     judge = ScriptedJudge()
     run(evaluator, full_subject(judge))
@@ -337,6 +337,8 @@ def check_judge_use(make: MakeEvaluator) -> None:
             assert evaluator.kind is not EvaluatorKind.HEURISTIC, (
                 "judge_use is REQUIRED; kind should be EvaluatorKind.JUDGE or CASCADE"
             )
+    if any(asked.may_abstain for asked in judge.asked):
+        check_result(run(make(), full_subject(ScriptedJudge(abstains=True))))
     for asked in judge.asked:
         stable = " ".join([asked.instructions, *(item.question for item in asked.items)])
         assert _CANARY not in stable, "judged text stands in the instructions; it belongs in `data`"
