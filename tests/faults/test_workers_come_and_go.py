@@ -144,7 +144,7 @@ def test_dead_letters_in_flight_are_bounded_like_evaluations(
         dead_letters={"max_consecutive": 1000},
     )
     with worker_process(tmp_path, config) as worker:
-        worker.wait_ready()
+        until(lambda: worker.metric("assay_dead_letters_total") >= 100, 30, worker.died)
         cluster.set_rtt(1, 1000)
         produce(cluster.bootstrap_servers, SPANS, [(None, b"no span")] * 100)
         seen: set[float] = set()
@@ -153,7 +153,7 @@ def test_dead_letters_in_flight_are_bounded_like_evaluations(
             seen.add(worker.metric("assay_in_flight"))
             return worker.metric("assay_dead_letters_total") >= 140
 
-        until(is_over, 30, worker.died)
+        until(is_over, 45, worker.died)
         cluster.set_rtt(1, 0)
         until(lambda: worker.metric("assay_dead_letters_total") >= 200, 20, worker.died)
         assert worker.stop() == 0
