@@ -14,7 +14,7 @@ INVISIBLE = re.compile(
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 _TOKENS = re.compile(
-    r"(?=[<\[])(?:"  # most texts have few of these: the rest is passed over quickly
+    r"(?=[<\[])(?:"  # the rest is passed over quickly
     r"(<\|)"  # ChatML, Llama 3, Phi, Qwen
     r"|<(/?(?i:s|think|tool_call|tool_response|start_of_turn|end_of_turn|bos|eos))>"
     r"|\[(/?(?i:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS))\]"
@@ -47,7 +47,8 @@ def unmask(text: str) -> str:
 
 def disarm(text: str) -> str:
     """Put visible stand-ins in the place of template tokens and of the envelope's name."""
-    text = _TOKENS.sub(_stand_in, text)
+    if "<" in text or "[" in text:
+        text = _TOKENS.sub(_stand_in, text)
     return _ENVELOPE.sub(_stand_in, text) if "_" in text else text
 
 
