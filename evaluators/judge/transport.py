@@ -4,6 +4,7 @@ import os
 import ssl
 import zlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -55,7 +56,7 @@ class CappedTransport(httpx2.AsyncBaseTransport):
         try:
             async with self._session.request(
                 request.method,
-                URL(str(request.url), encoded=True),
+                _parsed(str(request.url)),
                 headers=request.headers.multi_items(),
                 data=request.content or None,
                 allow_redirects=False,
@@ -112,6 +113,11 @@ class CappedTransport(httpx2.AsyncBaseTransport):
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+
+
+@lru_cache(maxsize=64)
+def _parsed(url: str) -> URL:
+    return URL(url, encoded=True)
 
 
 def _inflater(encoding: str) -> "zlib._Decompress | None":
