@@ -125,11 +125,11 @@ OpenJudge = Callable[[str, JudgeConfig], JudgeClient]
 """Makes the client of a configured judge, by the judge's name."""
 
 
-def _ignored(_: Event) -> None:
+def ignored(_: Event) -> None:
     """Whoever looks at evaluators, and runs none, has no use for events."""
 
 
-def build(config: Config, open_judge: OpenJudge, emit: Emit = _ignored) -> dict[str, Configured]:
+def build(config: Config, open_judge: OpenJudge, emit: Emit = ignored) -> dict[str, Configured]:
     """Build every evaluator that a route names; two that name one judge share its client.
 
     Whoever evaluates with them has to `aclose` each.

@@ -11,11 +11,9 @@ import orjson
 from rich.console import Console
 
 from evaluators.contract import Scope
-from evaluators.judge.client import Endpoints, JudgeClient
 from schemas.calibration import Calibration, Correction, Interval
-from schemas.config import Config, JudgeConfig
+from schemas.config import Config
 from schemas.errors import AssayError, ConfigError
-from schemas.events import Event
 from schemas.outcome import EvaluatorRef, Outcome
 from workers.agreement import (
     MIN_LABELS,
@@ -31,9 +29,10 @@ from workers.agreement import (
     sensitivity,
     specificity,
 )
-from workers.configured import Configured, build, contents_of
+from workers.configured import Configured, contents_of, ignored
 from workers.labelled import PASS, Labelled, jobs_of, parse_item
 from workers.offline import evaluate
+from workers.open_evaluators import open_evaluators
 from workers.topic_reader import TopicReader
 
 from .common import print_json, progress_bar, safe
@@ -100,24 +99,8 @@ def run(
 async def _calibrate(
     items: Sequence[Labelled], config: Config, name: str, wait_s: float
 ) -> Calibration:
-    clients: list[JudgeClient] = []
-    endpoints = Endpoints()
-
-    def open_judge(judge: str, settings: JudgeConfig) -> JudgeClient:
-        client = JudgeClient(
-            judge,
-            settings,
-            emit=_ignore,
-            text_chars=config.limits.text_chars,
-            hold=False,
-            wait_s=wait_s,
-            endpoints=endpoints,
-        )
-        clients.append(client)
-        return client
-
-    try:
-        evaluator = build(config, open_judge)[name]
+    async with open_evaluators(config, hold=False, wait_s=wait_s) as evaluators:
+        evaluator = evaluators[name]
         if evaluator.evaluator.scope is not Scope.SPAN:
             raise ConfigError(
                 f'--evaluator "{name}": it judges more than one call, and a label file holds '
@@ -125,9 +108,6 @@ async def _calibrate(
             )
         ref = _ref(items, evaluator, config)
         judged = await _judged(items, evaluator, config)
-    finally:
-        for client in clients:
-            await client.aclose()
     if not judged:
         raise NothingLabelled(
             f'{name}: no item has a label ("human": "pass" or "fail") and a verdict; '
@@ -163,7 +143,7 @@ async def _judged(
         outcomes = await evaluate(
             jobs_of(asked, evaluator, content, "labels"),
             config,
-            _ignore,
+            ignored,
             lambda count: progress.advance(bar, count),
         )
     now = [
@@ -256,7 +236,3 @@ def _corrected(correction: Correction, rate: float) -> str:
     terms = Terms(**correction.model_dump(exclude={"method"}))
     found = terms.correct(rate, 1e9)
     return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
-
-
-def _ignore(_: Event) -> None:
-    pass

@@ -11,18 +11,17 @@ from pathlib import Path
 
 from evaluators.contract import Scope, Subject
 from evaluators.judge.clean import clean
-from evaluators.judge.client import JudgeClient
 from evaluators.redact import redact
-from schemas.config import Config, JudgeConfig
+from schemas.config import Config
 from schemas.errors import ConfigError, Undecodable
-from schemas.events import Event
 from schemas.limits import Limits
 from schemas.outcome import Source
-from workers.configured import Configured, build, contents_of
+from workers.configured import Configured, contents_of
 from workers.intake import context_of
 from workers.label_sample import Drawn, Verdicts, draw, drawn_from
 from workers.labelled import PASS, DrawnFrom, Labelled
 from workers.offline import Export, read_export
+from workers.open_evaluators import open_evaluators
 from workers.retries import Leavings, Places
 from workers.topic_reader import Read, TopicReader
 
@@ -71,25 +70,14 @@ def run(config: Config, *, name: str, count: int, since_s: float, out: Path | No
 
 async def _built(config: Config, name: str) -> Configured:
     """The evaluator as it is configured now; its judge is asked nothing."""
-    judges: list[JudgeClient] = []
-
-    def open_judge(judge: str, settings: JudgeConfig) -> JudgeClient:
-        judges.append(JudgeClient(judge, settings, emit=_ignore))
-        return judges[-1]
-
-    try:
-        evaluators = build(config, open_judge)
-        for each in evaluators.values():
-            await each.aclose()
-    finally:
-        for client in judges:
-            await client.aclose()
-    if evaluators[name].evaluator.scope is not Scope.SPAN:
+    async with open_evaluators(config) as evaluators:
+        evaluator = evaluators[name]
+    if evaluator.evaluator.scope is not Scope.SPAN:
         raise ConfigError(
             f'--evaluator "{name}": it judges more than one call, and a label file holds single '
             "ones; sample an evaluator of scope span"
         )
-    return evaluators[name]
+    return evaluator
 
 
 def _drawn(
@@ -220,7 +208,3 @@ def _lines(sample: _Sample, name: str, out: Path | None) -> Iterator[str]:
         f'write "pass" or "fail" into "human" of each line, without a look at "judge", then: '
         f"assay calibrate {where} --evaluator {name}"
     )
-
-
-def _ignore(_: Event) -> None:
-    pass

@@ -10,16 +10,15 @@ from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.table import Table
 
-from evaluators.judge.client import Endpoints, JudgeClient
-from schemas.config import Config, JudgeConfig
+from schemas.config import Config
 from schemas.errors import AssayError, ConfigError
 from schemas.limits import Limits
 from schemas.outcome import Outcome
 from schemas.reasons import Status
 from workers import logs
-from workers.configured import Configured, build
 from workers.metrics import Metrics
 from workers.offline import evaluate, jobs, read_file
+from workers.open_evaluators import open_evaluators
 from workers.telemetry import Telemetry
 
 from .common import cell, print_json, progress_bar, safe, secrets_of
@@ -92,35 +91,12 @@ async def _evaluate(
 ) -> list[Outcome]:
     log = logs.configure(config.logs.format, "error", secrets=secrets_of(config))
     emit = Telemetry(Metrics(CollectorRegistry(), config), log)
-    clients: list[JudgeClient] = []
-    endpoints = Endpoints()
-
-    def open_judge(name: str, judge: JudgeConfig) -> JudgeClient:
-        client = JudgeClient(
-            name,
-            judge,
-            emit=emit,
-            text_chars=config.limits.text_chars,
-            hold=False,
-            wait_s=wait_s,
-            endpoints=endpoints,
-        )
-        clients.append(client)
-        return client
-
-    evaluators: Mapping[str, Configured] = {}
-    try:
-        evaluators = build(config, open_judge, emit)
+    async with open_evaluators(config, emit, hold=False, wait_s=wait_s) as evaluators:
         exports = [export for path in files for export in read_file(path, limits)]
         todo = jobs(exports, config, evaluators, emit)
         with progress_bar() as progress:
             bar = progress.add_task("evaluating", total=len(todo))
             return await evaluate(todo, config, emit, partial(progress.advance, bar))
-    finally:
-        for evaluator in evaluators.values():
-            await evaluator.aclose()
-        for client in clients:
-            await client.aclose()
 
 
 def pass_rate(outcomes: Sequence[Outcome]) -> float | None:

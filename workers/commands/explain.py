@@ -11,15 +11,14 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from evaluators.judge.client import JudgeClient
-from schemas.config import Config, JudgeConfig
+from schemas.config import Config
 from schemas.errors import AssayError, ConfigError
-from schemas.events import Event
 from schemas.outcome import Outcome, Source
 from workers import kafka_settings, offset_metadata
-from workers.configured import TRACE, Configured, build
+from workers.configured import TRACE, Configured
 from workers.explanation import Standing, TraceReader, evaluations
 from workers.lane import group_of
+from workers.open_evaluators import open_evaluators
 from workers.partitioners import likely_partitions
 from workers.topic_reader import Read, Stretches, TopicReader, TopicUnreadable
 
@@ -213,19 +212,10 @@ class _Lanes:
         return Standing(found.offset, None if beginning is None else beginning.start, done)
 
 
-async def _evaluators(config: Config) -> dict[str, Configured]:
+async def _evaluators(config: Config) -> Mapping[str, Configured]:
     """The evaluators as a worker builds them; no judge is asked anything."""
-    judges: list[JudgeClient] = []
-
-    def open_judge(name: str, judge: JudgeConfig) -> JudgeClient:
-        judges.append(JudgeClient(name, judge, emit=_ignore))
-        return judges[-1]
-
-    try:
-        return build(config, open_judge)
-    finally:
-        for judge in judges:
-            await judge.aclose()
+    async with open_evaluators(config) as evaluators:
+        return evaluators
 
 
 def _letter(record: Read) -> Letter | None:
@@ -240,7 +230,3 @@ def _letter(record: Read) -> Letter | None:
         return Letter(source, headers["assay.reason"], headers["assay.detail"], f"a {part}")
     except (KeyError, ValueError):
         return None  # written by something else
-
-
-def _ignore(_: Event) -> None:
-    pass

@@ -12,16 +12,16 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from evaluators.judge.client import Endpoints, JudgeClient
-from schemas.config import Config, JudgeConfig
+from schemas.config import Config
 from schemas.events import Emit
 from schemas.outcome import Outcome
 from workers import kafka_settings, logs
 from workers.budgets import open_spend, require_prices
-from workers.configured import Configured, build
+from workers.configured import Configured
 from workers.lease_topic import check_lease_topic
 from workers.metrics import Metrics
 from workers.offsets import Commit
+from workers.open_evaluators import open_evaluators
 from workers.publisher import Publisher
 from workers.replay import MakeClaim, Replay, Tally
 from workers.sinks.outputs import open_outputs
@@ -86,50 +86,32 @@ async def opened(config: Config, judge_share: float) -> AsyncIterator[Tools]:
     log = logs.configure(config.logs.format, "error", secrets=secrets_of(config))
     metrics = Metrics(CollectorRegistry(), config)
     emit = Telemetry(metrics, log)
-    judges: list[JudgeClient] = []
-    endpoints = Endpoints()
     trouble: list[str] = []
     spend = open_spend(config, emit)
-
-    def open_judge(name: str, judge: JudgeConfig) -> JudgeClient:
-        chars = config.limits.text_chars
-        client = JudgeClient(
-            name,
-            judge,
-            emit=emit,
-            text_chars=chars,
-            endpoints=endpoints,
-            probe_budget=None if spend is None else spend.every,
-        )
-        judges.append(client)
-        return client
+    probe_budget = None if spend is None else spend.every
 
     def on_health(is_healthy: bool, why: str) -> None:
         trouble[:] = [] if is_healthy else [why]
 
     try:
-        evaluators = build(config, open_judge, emit)
-        require_prices(config, evaluators)
-        if spend is not None:
-            await asyncio.to_thread(check_lease_topic, config)
-            await spend.start()
-        publisher = Publisher(kafka_settings.producer(config.kafka), emit, on_health)
-        outputs = open_outputs(config, emit)
+        async with open_evaluators(config, emit, probe_budget=probe_budget) as evaluators:
+            require_prices(config, evaluators)
+            if spend is not None:
+                await asyncio.to_thread(check_lease_topic, config)
+                await spend.start()
+            publisher = Publisher(kafka_settings.producer(config.kafka), emit, on_health)
+            outputs = open_outputs(config, emit)
 
-        def observe(outcomes: Sequence[Outcome]) -> None:
-            metrics.observe_outcomes(outcomes)
-            outputs.offer(outcomes)
+            def observe(outcomes: Sequence[Outcome]) -> None:
+                metrics.observe_outcomes(outcomes)
+                outputs.offer(outcomes)
 
-        try:
-            yield Tools(config, evaluators, publisher, emit, observe, spend, trouble)
-        finally:
-            publisher.close(0)  # all that counts is acknowledged
-            await asyncio.to_thread(outputs.close)
-            for evaluator in evaluators.values():
-                await evaluator.aclose()
+            try:
+                yield Tools(config, evaluators, publisher, emit, observe, spend, trouble)
+            finally:
+                publisher.close(0)  # all that counts is acknowledged
+                await asyncio.to_thread(outputs.close)
     finally:
-        for judge in judges:
-            await judge.aclose()
         if spend is not None:
             await spend.close()
 

@@ -11,17 +11,16 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
-from evaluators.judge.client import JudgeClient
 from schemas.config import Config, JudgeConfig
 from schemas.errors import AssayError
-from schemas.events import Event
 from schemas.limits import Limits
 from schemas.outcome import Outcome, Source
 from workers import kafka_settings, logs
 from workers.app import Worker
-from workers.configured import build
+from workers.configured import ignored
 from workers.engine import Job
 from workers.offline import jobs, read_export
+from workers.open_evaluators import open_evaluators
 
 from .broker import MockCluster
 from .judge import MODEL, StandInJudge
@@ -96,17 +95,8 @@ class Stage:
         """
         limits = Limits()
         exports = [read_export(value, source, limits) for source, value in self._records]
-        clients: list[JudgeClient] = []
-
-        def open_judge(name: str, judge: JudgeConfig) -> JudgeClient:
-            clients.append(JudgeClient(name, judge, emit=_ignore))
-            return clients[-1]
-
-        try:
-            return jobs(exports, self.config, build(self.config, open_judge), _ignore)
-        finally:
-            for client in clients:
-                await client.aclose()
+        async with open_evaluators(self.config) as evaluators:
+            return jobs(exports, self.config, evaluators, ignored)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         partition, offset, value = message.partition(), message.offset(), message.value()
@@ -191,7 +181,3 @@ def _is_ready(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _ignore(_: Event) -> None:
-    pass
