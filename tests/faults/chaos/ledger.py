@@ -36,6 +36,7 @@ from faults.chaos.obligations import JUDGED, LANES, Issue, Obligations, Owed
 _TICK_S = 0.05
 _ANSWER_S = 120.0
 _HALF_SECOND_MS = 500
+_EXAMPLES = 5
 
 
 class LedgerProcess:
@@ -179,6 +180,11 @@ class _Ledger:
             "outcomes": len(self._books.appended_ms),
             "missing": self._books.missing,
             "unacknowledged": self._unacknowledged,
+            "waits_for": [
+                f"{trace}/{span} at {owed.place}"
+                for (trace, span), owed in self._books.owed.items()
+                if owed.missing
+            ][:_EXAMPLES],
             "judged": sum(n for (name, _, _), n in self._books.statuses.items() if name in JUDGED),
             "failed": sum(n for (_, end, _), n in self._books.statuses.items() if end == "failed"),
             "letters": self._books.letters,

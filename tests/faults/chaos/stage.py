@@ -60,8 +60,11 @@ class Stage:
         try:
             until(self._is_done, limit_s)
         except AssertionError as error:
-            topic = SPANS + self.suffix
-            self.unsettled.append(f"after {limit_s:g} s without a fault not all is done: {error}")
+            topic, status = SPANS + self.suffix, self.status()
+            owed = {k: status[k] for k in ("missing", "unacknowledged", "refused", "waits_for")}
+            self.unsettled.append(
+                f"after {limit_s:g} s without a fault not all is done: {error}; ledger: {owed}"
+            )
             self.unsettled.extend(diagnose(self.servers, topic, self.groups, self.fleet))
         return time.monotonic() - began
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from faults.chaos.faulty_judge import NONE
+from faults.chaos.fleet import Member
 from faults.chaos.obligations import JUDGED
-from faults.chaos.stage import STOP_LIMIT_S, Stage, broken, on_kafka
+from faults.chaos.stage import IN_FLIGHT, STOP_LIMIT_S, Stage, broken, on_kafka
 from support.conservation import peak_rss_mb
 from support.kafka import KafkaServer
 from support.workers import until
@@ -33,10 +34,12 @@ def test_rolling_restarts_publish_nothing_twice(kafka: KafkaServer, tmp_path: Pa
         stage.start(3)
         stage.ledger.ask(rate=12)
         for number in range(RESTARTS):
-            if number % 2 == 0:
-                stage.ledger.ask(burst=300)
             leaving = stage.fleet.members[0]
             stage.fleet.start().worker.wait_ready(READY_S)
+            if number % 2 == 0:
+                stage.ledger.ask(burst=300)
+                until(lambda: _in_flight(_busiest(stage)) > IN_FLIGHT / 2, READY_S)
+                leaving = _busiest(stage)
             stage.fleet.stop(leaving, STOP_LIMIT_S).join()
         stage.ledger.ask(rate=0)
         stage.settle(300)
@@ -114,6 +117,14 @@ def test_a_judge_that_is_down_costs_nothing(kafka: KafkaServer, tmp_path: Path) 
         assert status["failed"] == 0
         assert status["letters"] == status["poison"]
         assert late_mb - early_mb < 20
+
+
+def _busiest(stage: Stage) -> Member:
+    return max(stage.fleet.members, key=_in_flight)
+
+
+def _in_flight(member: Member) -> float:
+    return member.worker.metric("assay_in_flight")
 
 
 def _judged_a_second(stage: Stage, seconds: float) -> float:
