@@ -113,8 +113,8 @@ class Publisher:
     async def _produce(
         self, outgoing: Outgoing, report: Callable[[Outgoing, KafkaError | None], None]
     ) -> None:
-        def on_delivery(error: KafkaError | None, _: Message) -> None:
-            report(outgoing, error)
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
+            report(outgoing, refusal(error, message))
 
         while True:
             if self._fatal is not None:
@@ -150,6 +150,17 @@ class Publisher:
         if error.fatal():
             self._fatal = error.str()
         self._emit(KafkaProblem("producer", error.str()))
+
+
+def refusal(error: KafkaError | None, message: Message) -> KafkaError | None:
+    """Why a message is not certain to be on its topic, by its delivery report; None: it is there.
+
+    An acknowledgement without an offset says that the broker knows a later sequence number, which
+    the client takes for a delivery. Where batches overtook each other, the message is nowhere.
+    """
+    if error is None and message.offset() is None:
+        return KafkaError(KafkaError.DUPLICATE_SEQUENCE_NUMBER)
+    return error
 
 
 def outcome_message(topic: str, outcome: Outcome) -> Outgoing:

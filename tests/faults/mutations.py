@@ -152,6 +152,13 @@ FENCES = (
         "tests/workers/test_publisher.py::test_a_broker_that_is_down_is_waited_for",
     ),
     Mutation(
+        "an acknowledgement that says no offset is none",
+        "workers/publisher.py",
+        "if error is None and message.offset() is None:",
+        "if False:",
+        "tests/workers/test_publisher.py::test_an_acknowledgement_without_an_offset_is_none",
+    ),
+    Mutation(
         "what is being published is not cut off",
         "workers/flight.py",
         "            if not tasks[task].is_publishing:\n                task.cancel()\n",

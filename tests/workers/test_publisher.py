@@ -100,6 +100,22 @@ async def test_what_the_broker_refuses_is_produced_again(
     assert await asyncio.to_thread(_values, mock_cluster) == [b"0", b"0"]
 
 
+async def test_an_acknowledgement_without_an_offset_is_none(
+    mock_cluster: MockCluster, publisher: Open
+) -> None:
+    """A message that was refused and overtaken is produced again, though the client is content."""
+    one = publisher(enable_idempotence=True, linger_ms=0)
+    await one.send(_messages(1))
+    mock_cluster.set_rtt(1, 300)  # so that a second request leaves before the first is answered
+    mock_cluster.push_errors(_PRODUCE, KafkaError.NOT_LEADER_FOR_PARTITION)
+    async with asyncio.TaskGroup() as tasks:
+        for value in (b"refused", b"overtook"):
+            tasks.create_task(one.send([Outgoing(TOPIC, b"key", value)]))
+            await asyncio.sleep(0.1)
+    values = await asyncio.to_thread(_values, mock_cluster)
+    assert sorted(values) == [b"0", b"overtook", b"refused"]
+
+
 async def test_more_messages_than_the_queue_holds(
     mock_cluster: MockCluster, publisher: Open
 ) -> None:

@@ -5,13 +5,13 @@ workers of a group die of it one after the other, and only from outside can the 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from confluent_kafka import (
     ConsumerGroupState,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
+    Message,
     Producer,
     TopicPartition,
 )
@@ -23,6 +23,7 @@ from schemas.errors import AssayError
 from schemas.reasons import DeadLetterReason
 from workers import kafka_settings, offset_metadata
 from workers.configured import LANES
+from workers.publisher import refusal
 from workers.topic_reader import TopicReader
 
 from .dead_letters import Origin
@@ -156,7 +157,13 @@ def _move(admin: AdminClient, position: _Position, origin: Origin, end: int) -> 
 
 
 def _publish(config: Config, origin: Origin, offsets: list[int]) -> None:
-    refused: list[Any] = []
+    refused: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        why = refusal(error, message)
+        if why is not None:
+            refused.append(why)
+
     producer = Producer(dict(kafka_settings.producer(config.kafka)))
     for offset in offsets:
         detail = "stepped over by assay dead-letters skip"
@@ -174,7 +181,7 @@ def _publish(config: Config, origin: Origin, offsets: list[int]) -> None:
                 "assay.part": b"record",
                 "assay.stub": b"true",
             },
-            on_delivery=lambda error, _: refused.append(error) if error else None,
+            on_delivery=delivered,
         )
     if producer.flush(_TIMEOUT_S) or refused:
         why = refused[0].str() if refused else "no broker acknowledged"

@@ -147,7 +147,11 @@ class _Ledger:
             if error is not None:
                 self._refused += 1
                 return
-            place = (message.topic() or "", message.partition() or 0, message.offset() or 0)
+            offset = message.offset()
+            if offset is None:  # as in workers/publisher.py: it need not be there
+                self._send(issue)
+                return
+            place = (message.topic() or "", message.partition() or 0, offset)
             for owed in issue.spans:
                 owed.place = place
 
