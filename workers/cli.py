@@ -171,6 +171,9 @@ def scores(  # noqa: PLR0917  each is an option of the command line
     evaluator: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only of this evaluator.")
     ] = None,
+    service: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only of this service.")
+    ] = None,
     failed: Annotated[
         bool, typer.Option("--failed", help="Only what did not pass, or failed.")
     ] = False,
@@ -182,7 +185,7 @@ def scores(  # noqa: PLR0917  each is an option of the command line
     from .commands import common  # noqa: PLC0415
     from .commands import scores as command  # noqa: PLC0415
 
-    only = command.Filter(evaluator=evaluator, failed=failed, trace_id=trace)
+    only = command.Filter(evaluator, service, trace, failed)
     since_s = command.seconds(since)
     common.with_config(
         config,

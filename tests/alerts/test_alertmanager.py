@@ -38,7 +38,8 @@ REGRESSED: dict[str, Any] = {
     "annotations": {
         "summary": "answer_relevance on support-bot scores worse than yesterday & last week.",
         "description": "The mean score of the last 2m is 0.752, 0.198 lower than that of the day.",
-        "failing_traces": "assay scores --failed --since 1h --evaluator answer_relevance",
+        "failing_traces": "assay scores --failed --since 1h --evaluator answer_relevance "
+        "--service 'support-bot'",
         "dashboard_url": "http://grafana.example/d/assay-quality?var-service=support-bot",
         "exemplars_url": "http://grafana.example/d/assay-quality?viewPanel=10",
         "runbook_url": "http://docs.example/alerts.md#assayscoreregressed",
@@ -243,7 +244,7 @@ def test_a_message_for_slack_says_what_where_whose_and_how_to_see_it(tmp_path: P
         "*answer_relevance on support-bot scores worse than yesterday &amp; last week.*",
         "The mean score of the last 2m is 0.752, 0.198 lower than that of the day.",
         "Firing since 2026-11-24 09:30 UTC, owner: support-team",
-        "`assay scores --failed --since 1h --evaluator answer_relevance`",
+        "`assay scores --failed --since 1h --evaluator answer_relevance --service 'support-bot'`",
     ]
     assert links.split("   ") == [
         "<http://grafana.example/d/assay-quality?viewPanel=10|Failing traces>",

@@ -128,7 +128,7 @@ class _Search:
         return found
 
     def _outcomes(self) -> list[Outcome]:
-        only = Filter(evaluator=None, failed=False, trace_id=self._trace)
+        only = Filter(trace_id=self._trace)
         newest, sign = Newest(only, _MAX_OUTCOMES), self._trace.encode()
 
         def take(record: Read) -> None:

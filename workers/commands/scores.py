@@ -26,13 +26,16 @@ _SINCE = re.compile(r"(\d+)([smhd])")
 class Filter:
     """Which outcomes to show."""
 
-    evaluator: str | None
-    failed: bool
-    trace_id: str | None
+    evaluator: str | None = None
+    service: str | None = None
+    trace_id: str | None = None
+    failed: bool = False
 
     def takes(self, outcome: Outcome) -> bool:
         """Whether an outcome is shown; `failed` means not passed, or without a score."""
         if self.evaluator is not None and outcome.evaluator.name != self.evaluator:
+            return False
+        if self.service is not None and outcome.subject.service != self.service:
             return False
         if self.trace_id is not None and outcome.trace_id != self.trace_id:
             return False

@@ -47,6 +47,8 @@ _CHARGE = (
     "Evaluator version {{ $labels.evaluator_version }}; the evidence is "
     '{{ $value | printf "%.1f" }} times the threshold of one false alarm in 100 series-months.'
 )
+# To be pasted into a shell, and applications name themselves: quoted as a shell wants it.
+_OF_SERVICE = r""" --service '{{ $labels.service | reReplaceAll "'" "'\\''" }}'"""
 _BEGAN = "This began at most {{ $window }} before this alert."
 
 
@@ -287,6 +289,7 @@ def _links(name: str, entry: Mapping[str, Any], config: Config) -> dict[str, str
         links["failing_traces"] = (
             f"assay scores --failed --since {entry['failing']} "
             "--evaluator {{ $labels.evaluator }}"
+            f"{_OF_SERVICE if 'service' in entry['about'] else ''}"
         )
     runbooks = config.links.runbooks
     if runbooks is None:

@@ -17,7 +17,7 @@ from workers.commands.scores import Filter, Newest, seconds
 
 from .conftest import Run
 
-EVERYTHING = Filter(evaluator=None, failed=False, trace_id=None)
+EVERYTHING = Filter()
 
 
 def _outcome(number: int, value: float = 1.0, **fields: Any) -> Outcome:
@@ -43,13 +43,15 @@ def test_other_ages_are_refused(text: str) -> None:
 
 def test_the_filter_takes_what_it_says() -> None:
     """`failed` means not passed, or without a score because something failed; not skipped."""
-    failed = Filter(evaluator=None, failed=True, trace_id=None)
+    failed = Filter(failed=True)
     assert not failed.takes(outcome(1.0))
     assert failed.takes(outcome(0.0))
     assert failed.takes(outcome(reason=Reason.TIMEOUT))
     assert not failed.takes(outcome(reason=Reason.NO_CONTENT))
-    assert not Filter(evaluator="pii", failed=False, trace_id=None).takes(outcome())
-    assert not Filter(evaluator=None, failed=False, trace_id="0").takes(outcome())
+    assert not Filter(evaluator="pii").takes(outcome())
+    assert not Filter(trace_id="0").takes(outcome())
+    assert not Filter(service="billing").takes(outcome())
+    assert Filter(service=outcome().subject.service).takes(outcome())
     assert EVERYTHING.takes(outcome())
 
 
@@ -65,7 +67,7 @@ def test_a_repeated_outcome_is_shown_once() -> None:
 
 def test_a_later_try_takes_a_failure_off_the_list() -> None:
     """What failed and was scored later is not listed as failed."""
-    newest = Newest(Filter(evaluator=None, failed=True, trace_id=None), 10)
+    newest = Newest(Filter(failed=True), 10)
     newest.add(_outcome(1, reason=Reason.TIMEOUT))
     newest.add(_outcome(2, reason=Reason.TIMEOUT))
     newest.add(_outcome(1))
