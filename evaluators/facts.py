@@ -1,5 +1,6 @@
 """What an evaluator declares, checked: at start by the registry, in tests by `testing`."""
 
+import inspect
 from collections.abc import Callable
 from math import isfinite
 from typing import Any
@@ -36,6 +37,12 @@ def _is_needs(value: Any) -> bool:
     return isinstance(value, frozenset) and all(isinstance(need, Need) for need in value)
 
 
+def _is_awaited(value: Any) -> bool:
+    if inspect.isroutine(value) and not hasattr(value, "__wrapped__"):
+        return inspect.iscoroutinefunction(value)
+    return callable(value)  # what wraps a function may well return its coroutine
+
+
 def _one_of(kind: type[EvaluatorKind | JudgeUse | Scope]) -> tuple[Callable[[Any], bool], str]:
     names = ", ".join(f"{kind.__name__}.{member.name}" for member in kind)
     return lambda value: isinstance(value, kind), f"one of {names}"
@@ -59,5 +66,5 @@ _FACTS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, str),
         'a text, "" where there is no such content',
     ),
-    "evaluate": (callable, "async def evaluate(self, subject: Subject) -> Score | Skip"),
+    "evaluate": (_is_awaited, "async def evaluate(self, subject: Subject) -> Score | Skip"),
 }

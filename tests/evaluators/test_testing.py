@@ -95,6 +95,11 @@ class _Set(_Good):
         setattr(self, "needs", {Need.OUTPUT})  # noqa: B010  mypy knows that this is wrong
 
 
+class _Plain(_Good):
+    def evaluate(self, subject: Subject) -> Score | Skip:  # type: ignore[override]  # seen often
+        return Score(float(bool(subject.output_text)))
+
+
 class _Reads(_Good):
     async def evaluate(self, subject: Subject) -> Score | Skip:
         return Score(float(subject.output_text > "a"))
@@ -122,6 +127,7 @@ def test_a_sound_evaluator_passes() -> None:
         (testing.check_cancellation, _Swallows, "swallowed"),
         (testing.check_needs, _NeedsMore, "not declared"),
         (testing.check_declarations, _Set, r"needs is the set .* should be a frozenset of Need"),
+        (testing.check_declarations, _Plain, "evaluate is .* should be async def evaluate"),
         (testing.check_needs, _NeedsMore, r"add Need\.CONTEXT to needs"),
         (testing.check_needs, _NeedsLess, "reference is declared and not needed"),
         (testing.check_needs, _Reads, r'`return Skip\("...", missing=Need\.OUTPUT\)`'),
