@@ -1,6 +1,7 @@
 """`assay evaluate`: judge OTLP exports from files, without any Kafka."""
 
 import asyncio
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,6 +17,7 @@ from schemas.limits import Limits
 from schemas.outcome import Outcome
 from schemas.reasons import Status
 from workers import logs
+from workers.configured import judges_of
 from workers.metrics import Metrics
 from workers.offline import evaluate, jobs, read_file
 from workers.open_evaluators import open_evaluators
@@ -92,11 +94,19 @@ async def _evaluate(
     log = logs.configure(config.logs.format, "error", secrets=secrets_of(config))
     emit = Telemetry(Metrics(CollectorRegistry(), config), log)
     async with open_evaluators(config, emit, hold=False, wait_s=wait_s) as evaluators:
+        for judge in judges_of(evaluators.values()):
+            judge.on_blocked(partial(_say_waiting, judge.name, wait_s))
         exports = [export for path in files for export in read_file(path, limits)]
         todo = jobs(exports, config, evaluators, emit)
         with progress_bar() as progress:
             bar = progress.add_task("evaluating", total=len(todo))
             return await evaluate(todo, config, emit, partial(progress.advance, bar))
+
+
+def _say_waiting(judge: str, wait_s: float, is_blocked: bool, why: str) -> None:
+    if is_blocked and wait_s:
+        text = f'judge "{judge}" is out ({why}); waiting for it, up to {wait_s:g} s (--wait)'
+        print(f"assay: {safe(text)}", file=sys.stderr, flush=True)  # noqa: T201  as it happens
 
 
 def pass_rate(outcomes: Sequence[Outcome]) -> float | None:

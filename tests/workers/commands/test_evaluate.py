@@ -64,6 +64,8 @@ def test_a_judge_that_stays_down_is_waited_for_and_then_said_to_be(
     """After `--wait`, what needs the judge is failed(judge_unavailable); the rest is scored."""
     _write(tmp_path, DOWN, "answer_relevance, pii")
     done = assay_here("evaluate", RAG, "--json", "--wait", "1")
+    assert done.err.count('judge "default" is out') == 1
+    assert "waiting for it, up to 1 s" in done.err
     assert done.status == 0
     found = {o["evaluator"]["name"]: (o["outcome"], o["reason"]) for o in _lines(done.out)}
     assert found == {
