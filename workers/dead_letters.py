@@ -18,6 +18,7 @@ from schemas.reasons import DeadLetterReason
 from .publisher import Outgoing, Publisher, TooLarge
 
 _TRACE_KEY = re.compile(rb"[0-9a-fA-F]{32}")
+_VERSION = version("assay").encode()
 _STUB_REASONS = frozenset({DeadLetterReason.TOO_LARGE, DeadLetterReason.BAD_COMPRESSION})
 
 
@@ -29,6 +30,7 @@ class DeadLetter:
     partition: int
     offset: int
     timestamp_s: float
+    """When the record was written; 0: nobody knows."""
     key: bytes | None
     value: bytes | None
     """The bytes as they were; None where there is only a stub."""
@@ -46,22 +48,23 @@ class DeadLetters:
         self._topic = topic
         self._content = content
         self._emit = emit
-        self._version = version("assay").encode()
 
     async def publish(self, letters: Sequence[DeadLetter]) -> None:
         """Return when the broker has acknowledged every letter."""
         for letter in letters:
             keeps = self._content == "full" and letter.reason not in _STUB_REASONS
-            message = self._message(letter if keeps else self._stub(letter))
             try:
-                await self._publisher.send([message])
+                await self._send(letter if keeps else self._stub(letter))
             except TooLarge:  # also by its key, which may be as large as a value
-                await self._publisher.send([self._message(replace(letter, key=None, value=None))])
+                await self._send(replace(letter, key=None, value=None))
             self._emit(
                 DeadLettered(
                     letter.topic, letter.partition, letter.offset, letter.reason, letter.detail
                 )
             )
+
+    async def _send(self, letter: DeadLetter) -> None:
+        await self._publisher.send([letter_message(self._topic, letter)])
 
     def _stub(self, letter: DeadLetter) -> DeadLetter:
         """The letter without its bytes, and without a key that may be anything."""
@@ -69,19 +72,21 @@ class DeadLetters:
         has_key = self._content == "full" or (key is not None and _TRACE_KEY.fullmatch(key))
         return replace(letter, key=key if has_key else None, value=None)
 
-    def _message(self, letter: DeadLetter) -> Outgoing:
-        headers = {
-            "assay.reason": letter.reason.encode(),
-            "assay.detail": letter.detail.encode("utf-8", "replace"),
-            "assay.topic": letter.topic.encode(),
-            "assay.partition": str(letter.partition).encode(),
-            "assay.offset": str(letter.offset).encode(),
-            "assay.timestamp_ms": str(int(letter.timestamp_s * 1000)).encode(),
-            "assay.part": b"span" if letter.is_span else b"record",
-            "assay.stub": b"true" if letter.value is None else b"false",
-            "assay.version": self._version,
-        }
-        return Outgoing(self._topic, letter.key, letter.value or b"", tuple(headers.items()))
+
+def letter_message(topic: str, letter: DeadLetter) -> Outgoing:
+    """A dead letter as it stands on its topic: the bytes, and what is known of them as headers."""
+    headers = {
+        "assay.reason": letter.reason.encode(),
+        "assay.detail": letter.detail.encode("utf-8", "replace"),
+        "assay.topic": letter.topic.encode(),
+        "assay.partition": str(letter.partition).encode(),
+        "assay.offset": str(letter.offset).encode(),
+        "assay.timestamp_ms": str(int(letter.timestamp_s * 1000)).encode(),
+        "assay.part": b"span" if letter.is_span else b"record",
+        "assay.stub": b"true" if letter.value is None else b"false",
+        "assay.version": _VERSION,
+    }
+    return Outgoing(topic, letter.key, letter.value or b"", tuple(headers.items()))
 
 
 class Limit:

@@ -96,16 +96,25 @@ def run(
         console.print(f"{safe(written)} written; load it by evaluators.{name}.calibration")
 
 
+def require_span_scope(evaluator: Configured, name: str) -> None:
+    """Refuse what judges more than one call: a label is given to one.
+
+    Raises:
+        ConfigError: It has another scope.
+    """
+    if evaluator.evaluator.scope is not Scope.SPAN:
+        raise ConfigError(
+            f'--evaluator "{name}": it judges more than one call, and a label file holds '
+            "single ones; name an evaluator of scope span"
+        )
+
+
 async def _calibrate(
     items: Sequence[Labelled], config: Config, name: str, wait_s: float
 ) -> Calibration:
     async with open_evaluators(config, hold=False, wait_s=wait_s) as evaluators:
         evaluator = evaluators[name]
-        if evaluator.evaluator.scope is not Scope.SPAN:
-            raise ConfigError(
-                f'--evaluator "{name}": it judges more than one call, and a label file holds '
-                "single ones; calibrate an evaluator of scope span"
-            )
+        require_span_scope(evaluator, name)
         ref = _ref(items, evaluator, config)
         judged = await _judged(items, evaluator, config)
     if not judged:

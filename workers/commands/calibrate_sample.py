@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from evaluators.contract import Scope, Subject
+from evaluators.contract import Subject
 from evaluators.judge.clean import clean
 from evaluators.redact import redact
 from schemas.config import Config
@@ -25,6 +25,7 @@ from workers.open_evaluators import open_evaluators
 from workers.retries import Leavings, Places
 from workers.topic_reader import Read, TopicReader
 
+from .calibrate import require_span_scope
 from .common import progress_bar, safe
 from .kafka_client import check_client
 from .written import write
@@ -72,11 +73,7 @@ async def _built(config: Config, name: str) -> Configured:
     """The evaluator as it is configured now; its judge is asked nothing."""
     async with open_evaluators(config) as evaluators:
         evaluator = evaluators[name]
-    if evaluator.evaluator.scope is not Scope.SPAN:
-        raise ConfigError(
-            f'--evaluator "{name}": it judges more than one call, and a label file holds single '
-            "ones; sample an evaluator of scope span"
-        )
+    require_span_scope(evaluator, name)
     return evaluator
 
 

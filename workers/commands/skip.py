@@ -23,6 +23,7 @@ from schemas.errors import AssayError
 from schemas.reasons import DeadLetterReason
 from workers import kafka_settings, offset_metadata
 from workers.configured import LANES
+from workers.dead_letters import DeadLetter, letter_message
 from workers.publisher import refusal
 from workers.topic_reader import TopicReader
 
@@ -169,20 +170,18 @@ def _publish(config: Config, origin: Origin, offsets: list[int]) -> None:
         detail = "stepped over by assay dead-letters skip"
         if offset != origin.offset:
             detail += f": it stands before offset {origin.offset}, and no worker can reach it"
-        producer.produce(
-            config.kafka.dead_letters,
-            b"",
-            headers={
-                "assay.reason": DeadLetterReason.BAD_COMPRESSION.encode(),
-                "assay.detail": detail.encode(),
-                "assay.topic": origin.topic.encode(),
-                "assay.partition": str(origin.partition).encode(),
-                "assay.offset": str(offset).encode(),
-                "assay.part": b"record",
-                "assay.stub": b"true",
-            },
-            on_delivery=delivered,
+        stub = DeadLetter(
+            origin.topic,
+            origin.partition,
+            offset,
+            timestamp_s=0,
+            key=None,
+            value=None,
+            reason=DeadLetterReason.BAD_COMPRESSION,
+            detail=detail,
         )
+        message = letter_message(config.kafka.dead_letters, stub)
+        producer.produce(message.topic, b"", headers=list(message.headers), on_delivery=delivered)
     if producer.flush(_TIMEOUT_S) or refused:
         why = refused[0].str() if refused else "no broker acknowledged"
         raise NotSkipped(f"{origin}: not skipped: the stubs could not be written ({why})")
