@@ -5,6 +5,7 @@ id where there is one, even across traces; else by nesting; else by a request wi
 that a sibling with the answer follows, as Logfire records a stream; a failed call also by its time.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,9 @@ _Key = tuple[str, str]
 
 _MAX_DEPTH = 64
 """How far up a parent is looked for: parents in a circle must not hang a worker."""
+
+_VENDOR = re.compile(r"(?:[a-z-]+\.)+")
+"""What stands before a model's name on Bedrock: its vendor, maybe a region (`eu.anthropic.`)."""
 
 _HOLES = (
     "provider",
@@ -211,8 +215,10 @@ def _same_model(one: Span, other: Span) -> bool:
 
 
 def _base(model: str) -> str:
-    """Drop a router's prefix: `openai/gpt-4o` is `gpt-4o`."""
-    return model.rpartition("/")[2].lower()
+    """Drop a router's or Bedrock's prefix: `openai/gpt-4o` is `gpt-4o`."""
+    name = model.rpartition("/")[2].lower()
+    vendor = _VENDOR.match(name)
+    return name if vendor is None else name[vendor.end() :]
 
 
 def _is_version(model: str, dated: str) -> bool:

@@ -54,6 +54,7 @@ _PLACEHOLDERS = {
 _KEYED_CALLS = frozenset({"toolUse", "function_call", "functionCall"})
 _KEYED_RESULTS = frozenset({"toolResult", "function_response", "functionResponse"})
 _KEYED_MEDIA = frozenset({"inline_data", "inlineData", "file_data", "fileData"})
+_DOCUMENT_LISTS = ("documents", "results", "output")
 _RESULT_KEYS = ("response", "result", "content", "output")
 _DEPTH = 8
 
@@ -115,7 +116,8 @@ def read_documents(value: Any) -> tuple[str, ...]:
     """Read the texts of retrieved documents, whatever each library calls the text."""
     loaded = load(value)
     if isinstance(loaded, Mapping):
-        loaded = load(loaded.get("documents", loaded.get("results", loaded)))
+        found = next((key for key in _DOCUMENT_LISTS if key in loaded), None)
+        loaded = loaded if found is None else load(loaded[found])
     if isinstance(loaded, Mapping):
         loaded = [loaded]
     if not isinstance(loaded, Sequence) or isinstance(loaded, str | bytes):

@@ -18,7 +18,7 @@ from .values import dump, load
 _SYSTEM_KEYS = ("system", "instructions", "system_instruction", "systemInstruction")
 _CONVERSATION_KEYS = ("messages", "contents", "input", "prompt", "prompts", "question", "query")
 _SURE_KEYS = frozenset({"messages", "contents", "prompt", "prompts"})
-_REQUEST_KEYS = frozenset({"model", "instructions"})
+_REQUEST_KEYS = frozenset({"model", "instructions", "tools"})
 _BODY_KEYS = frozenset({"content", "parts", "tool_calls", "function_call"})
 _SPEAKER_KEYS = frozenset({"role", "tool_calls", "stop_reason", "additional_kwargs"})
 _ITEM_TYPES = ("message", "function_call", "reasoning")
@@ -27,6 +27,8 @@ _REPR_CHARS = 4096
 """Longest Python notation that is read, a guess: its parser takes far more memory than the text."""
 _REPR = re.compile(r"[{\[](?:[^\\]|\\[\\'\"abfnrtvxNuU])*+")
 """An object or list in Python's notation; escapes that Python's parser warns about are left out."""
+_OBJECT = re.compile(r"<[\w.]+ object(?: [\w.<>]+)? at 0x[0-9a-fA-F]+>")
+"""How Python shows an object that has no text: a stream that a library did not read."""
 _JSON_START = re.compile(r'\s*(?:\[\s*)*(?:\{\s*"|\[\s*[\["])')
 _ID_FIRST = re.compile(r'\{\s*"id"\s*:\s*"([^"\\]{1,256})"')
 _IDS = (
@@ -78,7 +80,14 @@ def read_output(body: Any) -> Answer:
 
 
 def _all_text(body: Any) -> str | None:
-    return None if body in _NOTHING else dump(body)
+    loaded = load(body)
+    if isinstance(loaded, dict) and all(value in _NOTHING for value in loaded.values()):
+        return None  # a failed function's {"output": null}
+    return None if _is_nothing(body) else dump(body)
+
+
+def _is_nothing(value: Any) -> bool:
+    return value in _NOTHING or (isinstance(value, str) and _OBJECT.fullmatch(value) is not None)
 
 
 def is_cut_json(body: Any) -> bool:
@@ -151,7 +160,7 @@ def _conversation(value: Any, role: str = "user") -> tuple[Message, ...]:
     if isinstance(value, list) and value and isinstance(value[0], list):
         value = value[0]  # LangChain: a batch of conversations, of which a span holds one
     if isinstance(value, str):
-        return () if value in _NOTHING or is_cut_json(value) else (Message(role, value),)
+        return () if _is_nothing(value) or is_cut_json(value) else (Message(role, value),)
     messages = read_messages(value, role) if value is not None else ()
     return tuple(message for message in messages if _says_something(message))
 
@@ -210,6 +219,8 @@ def _one_choice(value: Any) -> list[list[Message]]:
 
 def _read_single(body: Mapping[str, Any]) -> Answer:
     """Read an answer of one message: Anthropic's, Ollama's, a bare message, LangChain's."""
+    if body.get("type") in _ITEM_TYPES and "stop_reason" not in body:
+        return Answer(_one_choice([body]))  # an item of OpenAI's Responses; its id is not theirs
     inner = body.get("message")
     message = _unwrap(inner if isinstance(inner, dict) else body)
     details = message.get("kwargs", message)

@@ -39,6 +39,15 @@ def _load_lenient(value: str) -> Any:
         return value
 
 
+def unquoted(value: Any) -> Any:
+    """Read a value that is JSON where text among it stands in quotes; other values are as given."""
+    if isinstance(value, str) and value.startswith('"'):
+        wrapped = load(f"[{value}]")
+        if isinstance(wrapped, list) and len(wrapped) == 1:
+            return wrapped[0]
+    return value
+
+
 def is_cut(loaded: Any) -> bool:
     """Whether a value that `load` gave back is JSON that ends in the middle.
 

@@ -37,6 +37,7 @@ from schemas.values import (
     load,
     object_or_value,
     provider_name,
+    unquoted,
 )
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "read_tool_call",
     "role_of",
     "session_id",
+    "unquoted",
     "usage_of",
 ]
 
@@ -364,6 +366,8 @@ def gen_ai_content(attributes: Attributes) -> dict[str, Any]:
         if text is not None and messages[:1] != (system := Message("system", text),):
             messages = (system, *messages)
     ended = attributes.get("gen_ai.response.finish_reasons")
+    if ended is None:
+        ended = attributes.get("gen_ai.response.finish_reason")  # Semantic Kernel
     if ended is None and isinstance(answered, list) and answered and isinstance(answered[0], dict):
         ended = answered[0].get("finish_reason")
     return {

@@ -49,6 +49,7 @@ _SETTINGS = (
     ("agent_framework", "ENABLE_SENSITIVE_DATA=true"),
     ("gcp.vertex.agent", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY"),
     ("gen_ai", "telemetry: { recordInputs: true, recordOutputs: true }"),
+    ("semantic_kernel", "an instrumentation of the client: Semantic Kernel logs content"),
     ("com.anthropic.sdk", "an instrumentation of the client: the SDK's own spans have no content"),
 )
 """Scope name's beginning → what turns content on; the first that fits."""

@@ -25,6 +25,7 @@ from .fields import (
     load,
     provider_name,
     read_documents,
+    unquoted,
     usage_of,
 )
 
@@ -97,7 +98,7 @@ def _fields(raw: RawSpan, kind: SpanKind, value: Any, result: Any) -> dict[str, 
     if kind is SpanKind.RETRIEVER:
         fields["documents"] = read_documents(result)
     if kind is SpanKind.LLM:
-        reason = raw.attributes.get("langfuse.observation.metadata.finish_reason")
+        reason = _metadata(raw.attributes, "finish_reason")
         fields["finish_reason"] = finish_reason(reason or answer.finish_reason)
         fields["response_id"] = answer.id
         fields |= _call(raw)
@@ -108,19 +109,24 @@ def _call(raw: RawSpan) -> dict[str, Any]:
     """Read what a call's usage and the span have in common."""
     attributes = raw.attributes
     model = label(attributes.get("langfuse.observation.model.name"))
-    asked = label(attributes.get("langfuse.observation.metadata.ls_model_name"))
+    asked = label(_metadata(attributes, "ls_model_name"))
     answered = None
     if _is_error(raw):
         asked = asked or model
     else:
         answered = model  # the answer overwrites the name that was asked for
     return {
-        "provider": provider_name(attributes.get("langfuse.observation.metadata.ls_provider")),
+        "provider": provider_name(_metadata(attributes, "ls_provider")),
         "request_model": asked,
         "response_model": answered,
         "cost_usd": _cost(attributes, failed=answered is None),
         **_tokens(load(attributes.get("langfuse.observation.usage_details"))),
     }
+
+
+def _metadata(attributes: Mapping[str, Any], key: str) -> Any:
+    """Read one value of the metadata: since version 5 of the SDK it is JSON, text in quotes."""
+    return unquoted(attributes.get("langfuse.observation.metadata." + key))
 
 
 def _cost(attributes: Mapping[str, Any], *, failed: bool) -> float | None:

@@ -18,6 +18,7 @@ from .fields import (
     common,
     content_text,
     dump,
+    exception_type,
     finish_reason,
     first_int,
     first_label,
@@ -68,6 +69,8 @@ def _read(raw: RawSpan) -> Span:
         "operation": label(attributes.get(_KIND)),
         "session_id": first_label(attributes, *_SESSION, "session.id"),
         "user_id": first_label(attributes, *_USER),
+        # The exporter calls a run fine when it begins; OpenTelemetry keeps the first such word.
+        "error": raw.status_code == 2 or exception_type(raw) is not None,  # noqa: PLR2004  OTLP's STATUS_CODE_ERROR
         "truncated": is_cut_json(value) or is_cut_json(result),
         **_prompt(attributes),
         **_fields(raw, kind, value, result),

@@ -23,6 +23,7 @@ from schemas.payloads import (
 from schemas.span import Message, RawSpan, Span, SpanKind, ToolCall, Usage
 
 from .fields import (
+    GEN_AI_USAGE_KEYS,
     Convention,
     answer_fields,
     common,
@@ -31,12 +32,14 @@ from .fields import (
     finish_reason,
     first_label,
     float_or_none,
+    gen_ai_call,
     indexed,
     int_or_none,
     label,
     load,
     object_or_value,
     provider_name,
+    read_messages,
     role_of,
     usage_of,
 )
@@ -100,6 +103,8 @@ def _content(attributes: Mapping[str, Any]) -> dict[str, Any]:
         choices = [[message] for message in answers]
     else:
         choices = [answers]
+    if "gen_ai.input.messages" in attributes:  # a processor's translation may run results together
+        messages_in = read_messages(attributes["gen_ai.input.messages"]) or messages_in
     return {
         **answer_fields(choices),
         "messages_in": messages_in or _prompt(attributes),
@@ -226,7 +231,7 @@ def _call(attributes: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(output, str):
         output = ""
     asked, answered = _models(attributes, output)
-    return {
+    call = {
         "provider": provider_name(get("llm.provider") or get("llm.system")),
         "request_model": asked,
         "response_model": answered,
@@ -240,6 +245,11 @@ def _call(attributes: Mapping[str, Any]) -> dict[str, Any]:
         "reasoning_tokens": int_or_none(get("llm.token_count.completion_details.reasoning")),
         "cost_usd": _cost(attributes),
     }
+    if "gen_ai.operation.name" in attributes:  # translated by a span processor, not in full
+        for name, value in gen_ai_call(attributes).items():
+            if call.get(name) is None:
+                call[name] = value
+    return call
 
 
 def _models(attributes: Mapping[str, Any], output: str) -> tuple[str | None, str | None]:
@@ -347,7 +357,8 @@ CONVENTION = Convention(
     markers=(b".span.kind",),
     matches=_matches,
     read=_read,
-    usage_keys=frozenset(
+    usage_keys=GEN_AI_USAGE_KEYS
+    | frozenset(
         {
             _KIND,
             "llm.provider",

@@ -6,7 +6,7 @@ those record a model's call as a task alone; a task is not taken for a call.
 
 from schemas.span import RawSpan, Span, SpanKind, Usage
 
-from .fields import Convention, common, dump, first_label, load, object_or_value
+from .fields import Convention, common, dump, first_label, object_or_value, unquoted
 
 _NAME = "traceloop"
 _SIGN = "traceloop.span.kind"
@@ -29,18 +29,9 @@ def _read(raw: RawSpan) -> Span:
     fields = {
         "tool_name": first_label(attributes, "gen_ai.tool.name", "traceloop.entity.name"),
         "tool_arguments": given,
-        "tool_result": _result(attributes.get("traceloop.entity.output")),
+        "tool_result": dump(unquoted(attributes.get("traceloop.entity.output"))) or None,
     }
     return common(raw, _NAME, kind, fields)
-
-
-def _result(value: object) -> str | None:
-    """Give a result as text; the SDK writes JSON, so text stands in quotes."""
-    if isinstance(value, str) and value.startswith('"'):
-        loaded = load(f"[{value}]")
-        if isinstance(loaded, list) and len(loaded) == 1 and isinstance(loaded[0], str):
-            return loaded[0] or None
-    return dump(value)
 
 
 def _read_usage(raw: RawSpan) -> Usage | None:  # noqa: ARG001  no span of this kind is a call

@@ -25,6 +25,7 @@ from .fields import (
     provider_name,
     read_messages,
     read_tool_call,
+    unquoted,
     usage_of,
 )
 
@@ -148,17 +149,8 @@ def _tool(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "tool_name": label(attributes.get("ai.toolCall.name")),
         "tool_arguments": object_or_value(attributes.get("ai.toolCall.args")),
-        "tool_result": _unquoted(attributes.get("ai.toolCall.result")),
+        "tool_result": dump(unquoted(attributes.get("ai.toolCall.result"))),
     }
-
-
-def _unquoted(value: Any) -> str | None:
-    """Read a result, which is JSON: text among it stands in quotes."""
-    if isinstance(value, str) and value[:1] == '"':
-        wrapped = load(f"[{value}]")
-        if isinstance(wrapped, list) and len(wrapped) == 1:
-            value = wrapped[0]
-    return dump(value)
 
 
 def _read_usage(raw: RawSpan) -> Usage | None:
