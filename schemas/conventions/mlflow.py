@@ -53,7 +53,8 @@ _CHUNK = "mlflow.chunk.item."
 
 
 def _matches(raw: RawSpan) -> bool:
-    return _TYPE in raw.attributes
+    # On a shared provider, MLflow marks the spans of other libraries too: with no type.
+    return raw.attributes.get(_TYPE, "null") != "null"
 
 
 def _value(value: Any) -> Any:
