@@ -156,12 +156,26 @@ def read_message(value: Any, role: str = "user") -> list[Message]:
     if parts is not None:
         reader.read(parts)
     elif "content" in value and str(value.get("type")) not in _RESULTS:
+        if _is_definition(value["content"]):
+            return []
         reader.read(value["content"])
     elif "role" not in value:
         reader.read_part(value)  # an item of OpenAI's Responses: the part is the message
         role = "assistant" if reader.calls else role
     _read_calls(value, reader)
     return _assemble(reader, role)
+
+
+def _is_definition(content: Any) -> bool:
+    """Whether a content describes a tool that may be called: Langfuse's LangChain handler."""
+    if not isinstance(content, Mapping):
+        return False
+    tool = content.get("function", content)
+    return (
+        isinstance(tool, Mapping)
+        and "name" in tool
+        and ("parameters" in tool or "input_schema" in tool)
+    )
 
 
 def _without_role(value: Mapping[str, Any], role: str) -> tuple[Mapping[str, Any], str]:

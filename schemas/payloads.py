@@ -345,6 +345,19 @@ def read_arguments(value: Any) -> Any:
     return None if loaded in _NOTHING[:4] else loaded
 
 
+def read_result(value: Any) -> str | None:
+    """Read a tool's result: the bare value, or a LangChain message around it."""
+    loaded = load(value)
+    if isinstance(loaded, dict) and set(loaded) == {"output"}:
+        value = loaded["output"]
+        loaded = load(value)
+    if isinstance(loaded, dict):
+        message = loaded.get("kwargs", loaded)
+        if isinstance(message, dict) and "content" in message and "tool_call_id" in message:
+            return content_text(message["content"])
+    return None if value == "null" else dump(value)
+
+
 def find_response_id(body: str) -> str | None:
     """Find a response's id in its JSON without reading all of it; also in JSON that was cut off.
 

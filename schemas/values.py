@@ -152,6 +152,7 @@ _FINISH_REASONS = {
     "tool_call": "tool_calls",
     "tool_use": "tool_calls",
     "function_call": "tool_calls",
+    "function_calls": "tool_calls",
     "content_filter": "content_filter",
     "content_filtered": "content_filter",
     "guardrail_intervened": "content_filter",

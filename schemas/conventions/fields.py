@@ -258,6 +258,7 @@ _REASONING = (
     "gen_ai.usage.reasoning.output_tokens",
     "gen_ai.usage.reasoning_tokens",
     "gen_ai.usage.details.reasoning_tokens",
+    "gen_ai.usage.thinking_tokens",
 )
 _RAW = "gen_ai.usage.raw"
 """Logfire: the provider's own usage as JSON, with the cache and reasoning it names nowhere else."""

@@ -7,14 +7,19 @@ and from what its OpenAI wrapper, LangChain handler and decorators put into them
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.payloads import is_cut_json, read_arguments, read_input, read_output
+from schemas.payloads import (
+    is_cut_json,
+    read_arguments,
+    read_input,
+    read_output,
+    read_result,
+)
 from schemas.span import RawSpan, Span, SpanKind, Usage
 
 from .fields import (
     Convention,
     answer_fields,
     common,
-    dump,
     environment,
     finish_reason,
     first_int,
@@ -89,7 +94,7 @@ def _fields(raw: RawSpan, kind: SpanKind, value: Any, result: Any) -> dict[str, 
         return {
             "tool_name": raw.name,
             "tool_arguments": read_arguments(value),
-            "tool_result": None if result == "null" else dump(result),
+            "tool_result": read_result(result),
         }
     if kind is SpanKind.EMBEDDING:
         return _call(raw)  # neither texts nor vectors: there is nothing to judge

@@ -9,15 +9,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.payloads import is_cut_json, read_arguments, read_input, read_output
+from schemas.payloads import (
+    is_cut_json,
+    read_arguments,
+    read_input,
+    read_output,
+    read_result,
+)
 from schemas.span import RawSpan, Span, SpanKind, Usage
 
 from .fields import (
     Convention,
     answer_fields,
     common,
-    content_text,
-    dump,
     exception_type,
     finish_reason,
     first_int,
@@ -92,7 +96,7 @@ def _fields(raw: RawSpan, kind: SpanKind, value: Any, result: Any) -> dict[str, 
             "tool_name": first_label(attributes, "gen_ai.tool.name", "gen_ai.serialized.name")
             or raw.name,
             "tool_arguments": read_arguments(value),
-            "tool_result": _result(result),
+            "tool_result": read_result(result),
         }
     if kind is SpanKind.EMBEDDING:
         return _call(attributes)
@@ -105,19 +109,6 @@ def _fields(raw: RawSpan, kind: SpanKind, value: Any, result: Any) -> dict[str, 
         reasons = attributes.get("gen_ai.response.finish_reasons") or answer.finish_reason
         fields["finish_reason"] = finish_reason(reasons)
     return fields
-
-
-def _result(value: Any) -> str | None:
-    """Read a tool's result: the bare value, or a LangChain message around it."""
-    loaded = load(value)
-    if isinstance(loaded, dict) and set(loaded) == {"output"}:
-        value = loaded["output"]
-        loaded = load(value)
-    if isinstance(loaded, dict):
-        message = loaded.get("kwargs", loaded)
-        if isinstance(message, dict) and "content" in message and "tool_call_id" in message:
-            return content_text(message["content"])
-    return None if value == "null" else dump(value)
 
 
 def _call(attributes: Mapping[str, Any]) -> dict[str, Any]:

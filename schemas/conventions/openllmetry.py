@@ -1,7 +1,8 @@
 """OpenLLMetry up to 0.4x: messages spread over indexed attributes, `gen_ai.prompt.0.content`.
 
-Later versions write the GenAI conventions (`gen_ai.py`); the old ones are widely deployed. An
-attribute length limit shortens a text here but leaves it readable.
+Later versions write the GenAI conventions (`gen_ai.py`), except for the clients of Ollama and
+Mistral; the old ones are widely deployed, and AgentOps took the form over. An attribute length
+limit shortens a text here but leaves it readable.
 """
 
 from functools import partial
@@ -29,8 +30,10 @@ from .fields import (
 _NAME = "openllmetry"
 _SETTING = "TRACELOOP_TRACE_CONTENT=true"
 _REQUEST = "llm.request.type"
+_AGENTOPS_REQUEST = "gen_ai.request.type"
 _SIGNS = (
     _REQUEST,
+    _AGENTOPS_REQUEST,
     "gen_ai.prompt.0.role",
     "gen_ai.prompt.0.content",
     "gen_ai.completion.0.role",
@@ -48,6 +51,7 @@ def _matches(raw: RawSpan) -> bool:
     attributes = raw.attributes
     return (
         _REQUEST in attributes
+        or _AGENTOPS_REQUEST in attributes
         or "gen_ai.prompt.0.role" in attributes
         or "gen_ai.prompt.0.content" in attributes
         or "gen_ai.completion.0.role" in attributes
@@ -58,7 +62,7 @@ def _matches(raw: RawSpan) -> bool:
 def _kind(raw: RawSpan) -> SpanKind:
     if "gen_ai.operation.name" in raw.attributes:
         return gen_ai_kind(raw.attributes)
-    request = raw.attributes.get(_REQUEST)
+    request = raw.attributes.get(_REQUEST) or raw.attributes.get(_AGENTOPS_REQUEST)
     return _KINDS.get(request, SpanKind.LLM) if isinstance(request, str) else SpanKind.LLM
 
 
