@@ -54,6 +54,7 @@ _PLACEHOLDERS = {
 _KEYED_CALLS = frozenset({"toolUse", "function_call", "functionCall"})
 _KEYED_RESULTS = frozenset({"toolResult", "function_response", "functionResponse"})
 _KEYED_MEDIA = frozenset({"inline_data", "inlineData", "file_data", "fileData"})
+_SCHEMAS = frozenset({"parameters", "input_schema"})
 _DOCUMENT_LISTS = ("documents", "results", "output")
 _RESULT_KEYS = ("response", "result", "content", "output")
 _DEPTH = 8
@@ -168,14 +169,8 @@ def read_message(value: Any, role: str = "user") -> list[Message]:
 
 def _is_definition(content: Any) -> bool:
     """Whether a content describes a tool that may be called: Langfuse's LangChain handler."""
-    if not isinstance(content, Mapping):
-        return False
-    tool = content.get("function", content)
-    return (
-        isinstance(tool, Mapping)
-        and "name" in tool
-        and ("parameters" in tool or "input_schema" in tool)
-    )
+    tool = content.get("function", content) if isinstance(content, Mapping) else None
+    return isinstance(tool, Mapping) and "name" in tool and not _SCHEMAS.isdisjoint(tool)
 
 
 def _without_role(value: Mapping[str, Any], role: str) -> tuple[Mapping[str, Any], str]:

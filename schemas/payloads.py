@@ -36,8 +36,11 @@ _IDS = (
     '"response_id":"',  # Google GenAI
     '"response_id": "',
     '"id": "chatcmpl-',  # LangChain, among other ids: only the provider's own
-    '"id": "msg_',
+    '"id":"chatcmpl-',
     '"id": "resp_',
+    '"id":"resp_',
+    '"id": "msg_',  # Anthropic's; an item of OpenAI's Responses has such an id too
+    '"id":"msg_',
     '"raw": "ChatCompletion(id=\'',  # smolagents: a Python repr in JSON
 )
 

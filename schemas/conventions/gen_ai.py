@@ -1,8 +1,9 @@
 """OpenTelemetry's GenAI semantic conventions, content in span attributes.
 
 Written by OpenTelemetry's own instrumentation, OpenLLMetry since 0.6, OpenLIT, Logfire, Pydantic AI
-2, Microsoft's Agent Framework, Google's ADK, the Vercel AI SDK 7 and Anthropic's SDK. Their
-dialects differ in older attribute names, JSON where an array belongs, and where content is off.
+2, Microsoft's Agent Framework and Semantic Kernel, AG2, Google's ADK, the Vercel AI SDK 7 and
+Anthropic's SDK. Their dialects differ in older attribute names, JSON where an array belongs, and
+where content is off.
 
 Source: https://github.com/open-telemetry/semantic-conventions-genai (status: development).
 """

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.payloads import (
+    find_response_id,
     is_cut_json,
     read_arguments,
     read_input,
@@ -48,6 +49,7 @@ _SESSION = tuple(_METADATA + key for key in ("session_id", "thread_id", "convers
 _USER = (_METADATA + "user_id", "user.id")
 _PROMPT_NAME = tuple(_METADATA + key for key in ("prompt_name", "lc_hub_repo"))
 _PROMPT_VERSION = tuple(_METADATA + key for key in ("prompt_version", "lc_hub_commit_hash"))
+_OUTPUT = "gen_ai.completion"
 _USAGE = _METADATA + "usage_metadata"
 _INPUT_DETAILS = "gen_ai.usage.input_token_details"
 _OUTPUT_DETAILS = "gen_ai.usage.output_token_details"
@@ -68,7 +70,7 @@ def _kind(attributes: Mapping[str, Any]) -> SpanKind:
 def _read(raw: RawSpan) -> Span:
     attributes = raw.attributes
     kind = _kind(attributes)
-    value, result = attributes.get("gen_ai.prompt"), attributes.get("gen_ai.completion")
+    value, result = attributes.get("gen_ai.prompt"), attributes.get(_OUTPUT)
     fields = {
         "operation": label(attributes.get(_KIND)),
         "session_id": first_label(attributes, *_SESSION, "session.id"),
@@ -106,6 +108,7 @@ def _fields(raw: RawSpan, kind: SpanKind, value: Any, result: Any) -> dict[str, 
         fields["documents"] = read_documents(result)
     if kind is SpanKind.LLM:
         fields |= _call(attributes)
+        fields["response_model"] = fields["response_model"] or answer.model
         reasons = attributes.get("gen_ai.response.finish_reasons") or answer.finish_reason
         fields["finish_reason"] = finish_reason(reasons)
     return fields
@@ -117,6 +120,7 @@ def _call(attributes: Mapping[str, Any]) -> dict[str, Any]:
     usage = load(get(_USAGE))
     usage = usage if isinstance(usage, dict) else {}
     inside = _details(usage.get("input_token_details") or get(_INPUT_DETAILS))
+    output = get(_OUTPUT)
     beside = _details(usage.get("output_token_details") or get(_OUTPUT_DETAILS))
     return {
         "provider": provider_name(get(_METADATA + "ls_provider") or get("gen_ai.system")),
@@ -124,7 +128,8 @@ def _call(attributes: Mapping[str, Any]) -> dict[str, Any]:
             attributes, "gen_ai.request.model", _METADATA + "ls_model_name"
         ),
         "response_model": label(get("gen_ai.response.model")),
-        "response_id": label(get("gen_ai.response.id")),
+        "response_id": label(get("gen_ai.response.id"))
+        or (find_response_id(output) if isinstance(output, str) else None),
         "input_tokens": _count(get("gen_ai.usage.input_tokens"), usage.get("input_tokens")),
         "output_tokens": _count(get("gen_ai.usage.output_tokens"), usage.get("output_tokens")),
         "cached_input_tokens": first_int(inside, ("cache_read", "cached_tokens")),
@@ -160,6 +165,7 @@ CONVENTION = Convention(
     usage_keys=frozenset(
         {
             _KIND,
+            _OUTPUT,
             _USAGE,
             _INPUT_DETAILS,
             _OUTPUT_DETAILS,

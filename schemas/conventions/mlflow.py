@@ -54,7 +54,8 @@ _CHUNK = "mlflow.chunk.item."
 
 def _matches(raw: RawSpan) -> bool:
     # On a shared provider, MLflow marks the spans of other libraries too: with no type.
-    return raw.attributes.get(_TYPE, "null") != "null"
+    kind: object = raw.attributes.get(_TYPE, "null")
+    return kind != "null"
 
 
 def _value(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 Read from the specification (github.com/Arize-ai/openinference, `spec/semantic_conventions.md`) and
 from what its instrumentations of OpenAI, Anthropic, Google GenAI, LangChain, LlamaIndex, Haystack,
-DSPy, CrewAI and smolagents send.
+DSPy, CrewAI, smolagents and others send. Its processor for Pydantic AI adds these attributes to the
+GenAI ones that are on the span.
 """
 
 import re

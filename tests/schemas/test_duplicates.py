@@ -113,6 +113,18 @@ def test_nested_calls_of_different_models_are_two() -> None:
     assert marks(outer, same)["b"] == "a"
 
 
+def test_a_model_is_the_same_with_and_without_its_vendor() -> None:
+    """On Bedrock some libraries write vendor and region before the name; a dot may be its own."""
+    model = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
+    outer = call("a", output_text="Yes.", request_model=model)
+    inner = call("b", 10, 90, parent_span_id="a", request_model="claude-sonnet-4-5-20250929-v1:0")
+    assert marks(outer, inner)["b"] == "a"
+    other = replace(inner, request_model="eu.anthropic.claude-haiku-4-5-20251001-v1:0")
+    assert marks(outer, other)["b"] is None
+    numbered = replace(outer, request_model="gpt-4.1"), replace(inner, request_model="gpt-3.1")
+    assert marks(*numbered)["b"] is None
+
+
 def test_nested_calls_that_do_not_overlap_are_two() -> None:
     """A child that starts after its parent has ended was started by it, no more."""
     outer = call("a", 0, 50, output_text="Yes.")

@@ -179,6 +179,21 @@ def test_a_call_told_twice_is_one() -> None:
     assert read_messages([message])[0].tool_calls == (CALL,)
 
 
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "function", "function": {"name": "get_order", "parameters": {}}},
+        {"type": "function", "name": "get_order", "parameters": {}},
+        {"name": "get_order", "input_schema": {}},
+    ],
+)
+def test_a_tools_definition_is_no_message(tool: dict[str, Any]) -> None:
+    """Langfuse's LangChain handler lists the tools that may be called among the messages."""
+    asked = {"role": "user", "content": "Where is 4711?"}
+    messages = read_messages([asked, {"role": "tool", "content": tool}])
+    assert messages == (Message("user", "Where is 4711?"),)
+
+
 def test_what_names_no_tool_is_no_call() -> None:
     """A call without a name cannot be judged or shown."""
     assert [read_tool_call(value) for value in ({}, {"name": 3}, None, "x")] == [None] * 4
@@ -193,6 +208,7 @@ def test_what_names_no_tool_is_no_call() -> None:
         [{"node": {"text_resource": {"text": "Returns: 30 days."}}, "score": 0.3}],
         ['{"node": {"text": "Returns: 30 days."}}'],
         ["Returns: 30 days."],
+        {"output": [{"page_content": "Returns: 30 days."}]},
         [{"id": ["x"], "kwargs": {"page_content": "Returns: 30 days."}}],
     ],
 )

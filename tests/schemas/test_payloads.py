@@ -8,6 +8,7 @@ from hypothesis import given
 from support.odd_values import ODD_JSON
 
 from schemas.payloads import (
+    Answer,
     find_response_id,
     is_cut_json,
     read_arguments,
@@ -43,6 +44,7 @@ HI = (Message("system", "Be kind."), Message("user", "Hi"))
             "kwargs": {"system": "Be kind.", "messages": [{"role": "user", "content": "Hi"}]},
         },
         {"args": [{"system": "Be kind.", "prompt": "Hi"}], "kwargs": {}},
+        {"system": "Be kind.", "input": [{"role": "user", "content": "Hi"}], "tools": []},
     ],
 )
 def test_every_request_is_the_same_conversation(body: Any) -> None:
@@ -52,7 +54,11 @@ def test_every_request_is_the_same_conversation(body: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["null", "", None, 7, {}, [], {"context": "c", "question": "q"}, '[{"role": "us']
+    "body",
+    [
+        *("null", "", None, 7, {}, [], {"context": "c", "question": "q"}, '[{"role": "us'),
+        "<openai.Stream object at 0x7f3a08c1e5d0>",
+    ],
 )
 def test_what_is_no_request_gives_no_message(body: Any) -> None:
     """An application's own object is not taken apart: what else it holds would be lost."""
@@ -65,6 +71,27 @@ def test_an_unknown_object_is_read_whole() -> None:
         assert read_input(body) == (Message("user", body),)
         assert read_output(body).choices == [[Message("assistant", body)]]
     assert read_input({"a": 1}) == (Message("user", '{"a":1}'),)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"output": null}',
+        {"output": None, "error": ""},
+        "<groq.Stream object at 0x7f3a08c1e5d0>",
+        "<async_generator object Client.stream at 0x7F3A>",
+    ],
+)
+def test_what_has_no_text_is_no_answer(body: Any) -> None:
+    """A failed function returned nothing, and of a stream that was not read the name is known."""
+    assert read_output(body).choices == []
+    assert read_input(body) == ()
+
+
+def test_text_about_an_object_is_text() -> None:
+    """Only the name alone is left out."""
+    text = "See <groq.Stream object at 0x7f3a08c1e5d0>."
+    assert read_output(text).choices == [[Message("assistant", text)]]
 
 
 MESSAGE = {"role": "assistant", "content": "Hello"}
@@ -110,6 +137,22 @@ def test_a_response_that_asks_for_a_tool_ended_for_it() -> None:
     answer = read_response({"output": [RESPONSES_CALL], "status": "completed", "id": "resp_1"})
     assert answer.choices == [[Message("assistant", None, (ToolCall("f", {"a": 1}, "c"),))]]
     assert (answer.finish_reason, answer.id) == ("tool_calls", "resp_1")
+
+
+def test_an_items_id_is_not_the_responses() -> None:
+    """Langfuse keeps one item of a response: its text or call, but not who answered."""
+    text = {"type": "message", "id": "msg_1", "status": "completed", **MESSAGE}
+    assert read_response(text) == Answer([[Message("assistant", "Hello")]])
+    call = Message("assistant", None, (ToolCall("f", {"a": 1}, "c"),))
+    assert read_response({**RESPONSES_CALL, "id": "fc_1"}) == Answer([[call]])
+
+
+@pytest.mark.parametrize("space", ["", " "])
+def test_a_responses_id_is_told_from_its_items(space: str) -> None:
+    """LangChain writes the items of OpenAI's Responses before the response's own id."""
+    items = f'"content":{space}[{{"id":{space}"msg_1"}}]'
+    assert find_response_id(f'{{{items},"meta":{{"id":{space}"resp_1"}}}}') == "resp_1"
+    assert find_response_id(f'{{"meta":{{"id":{space}"msg_1"}}}}') == "msg_1"
 
 
 def test_model_and_id_of_a_langchain_run_are_the_providers() -> None:

@@ -17,6 +17,7 @@ from schemas.values import (
     load,
     object_or_value,
     provider_name,
+    unquoted,
 )
 
 
@@ -81,6 +82,7 @@ def test_other_finish_reasons() -> None:
     """Each meaning has one word; an unknown word stays itself; nothing is None."""
     words: list[Any] = [
         "tool-calls",
+        "function_calls",
         "MAX_TOKENS",
         "SAFETY",
         "error",
@@ -92,7 +94,7 @@ def test_other_finish_reasons() -> None:
         "...",
     ]
     assert [finish_reason(word) for word in words] == [
-        *("tool_calls", "length", "content_filter", "error", "strange"),
+        *("tool_calls", "tool_calls", "length", "content_filter", "error", "strange"),
         *(None, None, None, None, None),
     ]
 
@@ -135,6 +137,12 @@ def test_load_takes_what_strict_json_forbids() -> None:
 def test_cut_json_is_told_from_pythons_notation(value: str, cut: bool) -> None:
     """An unreadable text that begins as JSON was cut; Python's notation is whole."""
     assert is_cut(load(value)) is cut
+
+
+def test_unquoted_reads_json_text() -> None:
+    """Other values, half a text among them, are given back as they are."""
+    values: list[Any] = ['"a\\nb"', '"half', "plain", '{"a": 1}', 3, None]
+    assert [unquoted(value) for value in values] == ["a\nb", *values[1:]]
 
 
 def test_dump_gives_text_of_anything() -> None:

@@ -122,6 +122,7 @@ def test_each_choice_is_kept() -> None:
         ({"gen_ai.usage.cache_write.input_tokens": 5}, "cache_creation_input_tokens", 5),
         ({"gen_ai.usage.reasoning.output_tokens": 3}, "reasoning_tokens", 3),
         ({"gen_ai.usage.reasoning_tokens": 3}, "reasoning_tokens", 3),
+        ({"gen_ai.usage.thinking_tokens": 3}, "reasoning_tokens", 3),
         ({"gen_ai.usage.cost": 0.25}, "cost_usd", 0.25),
         ({"operation.cost": 0.5}, "cost_usd", 0.5),
         ({"gen_ai.prompt.name": "greet"}, "prompt_name", "greet"),
@@ -226,6 +227,7 @@ def test_json_that_was_cut_is_said_to_be(key: str) -> None:
         ("pydantic-ai", "include_content=True"),
         ("agent_framework", "ENABLE_SENSITIVE_DATA=true"),
         ("gcp.vertex.agent", "CAPTURE_MESSAGE_CONTENT"),
+        ("semantic_kernel.utils.telemetry", "an instrumentation of the client"),
         ("gen_ai", "recordInputs"),
         ("someone.else", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"),
     ],
@@ -238,6 +240,12 @@ def test_a_span_without_content_names_the_setting_that_captures_it(
     assert not span.has_content
     assert setting in (span.content_setting or "")
     assert normalise(raw_span(CHAT | CONTENT, scope=scope)).content_setting is None
+
+
+def test_semantic_kernel_has_one_finish_reason() -> None:
+    """Its attribute is singular, its value an enum's."""
+    reason = {"gen_ai.response.finish_reason": "FinishReason.TOOL_CALLS"}
+    assert normalise(raw_span(CHAT | reason)).finish_reason == "tool_calls"
 
 
 def test_the_skeleton_of_content_is_no_content() -> None:

@@ -208,6 +208,7 @@ def test_any_output_is_read(value: Any, text: str | None) -> None:
 def test_finish_reason_of_a_stream_is_in_the_metadata() -> None:
     """Other calls do not say why they ended."""
     assert generation(**{"metadata.finish_reason": "tool_calls"}).finish_reason == "tool_calls"
+    assert generation(**{"metadata.finish_reason": '"tool_calls"'}).finish_reason == "tool_calls"
     assert generation().finish_reason is None
 
 

@@ -285,6 +285,14 @@ def test_an_error_has_no_answer() -> None:
     assert (span.error, span.error_type, span.output_text) == (True, "RateLimitError", None)
 
 
+def test_a_run_that_failed_is_in_error_whatever_its_status() -> None:
+    """A run that takes long is exported in two steps, and called fine in the first."""
+    event = ("exception", {"exception.type": "Exception"})
+    span = read(LLM | {"gen_ai.completion": '{"output":null}'}, events=[event], status_code=1)
+    assert (span.error, span.error_type, span.output_text) == (True, "Exception", None)
+    assert not read(LLM, status_code=1).error
+
+
 def test_cut_json_is_flagged() -> None:
     """Half a document is not judged."""
     span = read({**LLM, "gen_ai.completion": '{"generations": [[{"text": "It is'})

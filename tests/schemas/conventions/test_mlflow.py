@@ -108,6 +108,13 @@ def test_kind_is_the_spans_type(kind: str, expected: SpanKind) -> None:
     assert (CONVENTION.read_usage(raw) is not None) == (expected is SpanKind.LLM)
 
 
+def test_another_librarys_span_is_not_read() -> None:
+    """On a shared provider MLflow marks every span, those that are not its own with no type."""
+    foreign = {"mlflow.traceRequestId": '"tr-1"', "mlflow.spanType": "null"}
+    assert not CONVENTION.matches(raw_span(foreign | {"gen_ai.operation.name": "chat"}))
+    assert CONVENTION.matches(raw_span(foreign | {"mlflow.spanType": '"UNKNOWN"'}))
+
+
 def test_the_model_asked_is_in_the_request_where_it_has_no_attribute() -> None:
     """Some autologging sets no `model`."""
     attributes = {key: value for key, value in CHAT.items() if key != "model"}

@@ -1,6 +1,6 @@
 """OpenInference: indexed messages, the model that was asked and the one that answered, documents.
 
-The captures of ten libraries are read in `test_captures.py`; here is what they do not show.
+The captures of its libraries are read in `test_captures.py`; here is what they do not show.
 """
 
 import json
@@ -380,6 +380,29 @@ def test_an_agents_task_and_answer_are_read() -> None:
     )
     assert span.messages_in == (Message("user", "Compare."),)
     assert (span.output_text, span.input_tokens) == ("Both are fine.", None)
+
+
+def test_a_translation_is_completed_from_what_was_translated() -> None:
+    """A span processor leaves the library's attributes, which say more than it took over."""
+    said = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.response.id": "chatcmpl-9",
+        "gen_ai.usage.input_tokens": 1,
+        "gen_ai.usage.reasoning_tokens": 2,
+        "gen_ai.input.messages": json.dumps(
+            [{"role": "tool", "parts": [{"type": "tool_call_response", "response": text}]}
+             for text in "ab"]
+        ),
+    }  # fmt: skip
+    translated = {
+        "openinference.span.kind": "LLM",
+        "llm.token_count.prompt": 34,
+        "llm.input_messages.0.message.role": "tool",
+        "llm.input_messages.0.message.content": "a b",
+    }
+    span = read(translated | said)
+    assert (span.response_id, span.input_tokens, span.reasoning_tokens) == ("chatcmpl-9", 34, 2)
+    assert span.messages_in == (Message("tool", "a"), Message("tool", "b"))
 
 
 def test_an_error_names_its_exception() -> None:

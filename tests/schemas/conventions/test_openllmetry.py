@@ -67,6 +67,8 @@ def test_request_type_says_the_kind(request_type: str, kind: SpanKind) -> None:
     raw = raw_span(CHAT | {"llm.request.type": request_type})
     assert normalise(raw).kind is kind
     assert (usage(raw) is not None) == (kind is SpanKind.LLM)
+    agentops = raw_span({"gen_ai.request.type": request_type, "gen_ai.prompt.0.content": "Hi"})
+    assert normalise(agentops).kind is kind
 
 
 def test_content_off_names_the_setting() -> None:
