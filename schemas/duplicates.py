@@ -1,8 +1,9 @@
 """One call of a model, several spans: a framework's and its client's, an SDK's own, a stream's.
 
 The spans of one call must be evaluated, counted and priced once. They are told by the response's
-id where there is one, even across traces; else by nesting; else by a request without an answer
-that a sibling with the answer follows, as Logfire records a stream; a failed call also by its time.
+id where there is one, even across traces; else by nesting; else by a sibling of another library
+that says the same at the same time, or by a request without an answer that a sibling with the
+answer follows, as Logfire records a stream; a failed call also by its time.
 """
 
 import re
@@ -59,6 +60,7 @@ def mark_duplicates(spans: Sequence[Span]) -> list[Span]:
     groups = _Groups(calls)
     _join_response_ids(groups)
     _join_nested(groups, {_key(span): span for span in spans})
+    _join_twins(groups)
     _join_answers(groups)
     _join_lost(groups)
     changed: dict[_Key, Span] = {}
@@ -141,6 +143,47 @@ def _outer_call(span: Span, spans: dict[_Key, Span], calls: dict[_Key, Span]) ->
             return None
         current = above
     return None
+
+
+def _join_twins(groups: _Groups) -> None:
+    """Join siblings of two libraries that say the same at the same time.
+
+    A client's wrapper that does not make its span the current one, as Langfuse's, has the span of
+    the instrumentation below it beside its own.
+    """
+    families: dict[Any, list[Span]] = {}
+    for span in groups.calls.values():
+        if span.parent_span_id is not None:
+            families.setdefault((span.trace_id, span.parent_span_id), []).append(span)
+    for family in families.values():
+        if len({span.scope for span in family}) == 1:
+            continue  # nearly all: their content is not read for this
+        joined: set[_Key] = set()
+        for inner in sorted(family, key=_begin):
+            around = [span for span in family if _key(span) not in joined and _is_twin(span, inner)]
+            if around:
+                outer = max(around, key=_begin)
+                joined |= {_key(outer), _key(inner)}
+                groups.join(outer, inner)
+
+
+def _begin(span: Span) -> tuple[int, str]:
+    return span.start_unix_nano, span.span_id
+
+
+def _is_twin(outer: Span, inner: Span) -> bool:
+    return (
+        outer.scope != inner.scope
+        and outer.start_unix_nano <= inner.start_unix_nano <= outer.end_unix_nano  # ends may cross
+        and _same_model(outer, inner)
+        and _said(outer) == _said(inner)
+    )
+
+
+def _said(span: Span) -> Any:
+    asked = [(message.role, message.content) for message in span.messages_in]
+    calls = [(call.name, call.arguments) for call in span.tool_calls]
+    return asked, (span.output_text or "").strip(), calls, span.error
 
 
 def _join_answers(groups: _Groups) -> None:

@@ -139,6 +139,24 @@ def test_a_wrapper_of_several_calls_is_its_last_one() -> None:
     assert marks(outer, first, last) == {"a": None, "b": None, "c": "a"}
 
 
+def test_siblings_of_two_libraries_that_say_the_same() -> None:
+    """A wrapper whose span is not the current one; of parallel calls each is one."""
+    said: dict[str, Any] = {"messages_in": ASKED, "output_text": "On its way."}
+    wrapper = call("a", 0, 99, scope="wrapper", input_tokens=3, output_tokens=4, **said)
+    client = call("b", 1, 100, **said)  # a stream: the client's span may end last
+    assert marks(wrapper, client) == {"a": None, "b": "a"}
+    parallel = replace(wrapper, span_id="c", start_unix_nano=2), replace(client, span_id="d")
+    marked = marks(wrapper, client, *parallel)
+    assert list(marked.values()).count(None) == 2
+    for other in (
+        replace(client, start_unix_nano=120, end_unix_nano=130),
+        replace(client, scope="wrapper"),
+        replace(client, parent_span_id="s"),
+        call("b", 1, 100, messages_in=ASKED, output_text="Delayed."),
+    ):
+        assert marks(wrapper, other) == {"a": None, "b": None}
+
+
 def test_a_stream_told_by_two_siblings() -> None:
     """A request without an answer and a later sibling with it are one call, pair by pair."""
     request = call("a", 0, 10, messages_in=ASKED)
