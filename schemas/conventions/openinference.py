@@ -93,6 +93,8 @@ def _content(attributes: Mapping[str, Any]) -> dict[str, Any]:
     inputs, outputs = _collect(attributes)
     messages_in = tuple(message for draft in inputs if (message := _message(draft)) is not None)
     answers = [message for draft in outputs if (message := _message(draft)) is not None]
+    if not any(message.content or message.tool_calls for message in answers):
+        answers = []  # Portkey: a role alone; the calls are in the response
     reason = finish_reason(attributes.get("llm.finish_reason"))
     answer = NO_ANSWER
     if reason is None or not answers:

@@ -282,6 +282,21 @@ def test_a_call_without_messages_is_read_from_input_and_output() -> None:
     assert whole.messages_in == (Message("system", "Be kind."), Message("user", "Hi"))
 
 
+def test_an_answer_with_a_role_alone_is_read_from_the_output() -> None:
+    """Portkey's instrumentation leaves the tool calls in the response."""
+    call = {"id": "c", "function": {"name": "get", "arguments": '{"id": 1}'}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    span = read(
+        {
+            "openinference.span.kind": "LLM",
+            "llm.output_messages.0.message.role": "assistant",
+            "llm.finish_reason": "tool_calls",
+            "output.value": json.dumps({"id": "x", "choices": [{"message": message}]}),
+        }
+    )
+    assert span.tool_calls == (ToolCall("get", {"id": 1}, "c"),)
+
+
 def test_a_template_is_not_taken_for_the_prompt() -> None:
     """LlamaIndex's `predict` has the template's repr as input; the call below has the messages."""
     span = read(
