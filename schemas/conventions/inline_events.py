@@ -2,14 +2,16 @@
 
 Pydantic AI before 2 (`event_mode="attributes"`) and Logfire's integration with the OpenAI Agents
 SDK write each message as an object with `event.name`. The spans around the calls, agent runs and
-tools, have no `gen_ai.operation.name`: their names say what they are.
+tools, have no `gen_ai.operation.name`: their names say what they are. So have Logfire's spans of
+OpenAI's chat API, with the messages in `input` and `output`, and of Responses that failed.
 """
 
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from schemas.span import RawSpan, Span, SpanKind, Usage
+from schemas.payloads import is_cut_json, read_request, read_response
+from schemas.span import Message, RawSpan, Span, SpanKind, Usage
 
 from .fields import (
     GEN_AI_USAGE_KEYS,
@@ -29,6 +31,7 @@ from .fields import (
     label,
     load,
     object_or_value,
+    provider_usage,
     read_messages,
     usage_of,
 )
@@ -36,6 +39,8 @@ from .fields import (
 _NAME = "inline_events"
 _PYDANTIC = "pydantic-ai"
 _LOGFIRE_AGENTS = "logfire.openai_agents"
+_SETTING = "InstrumentationSettings(include_content=True)"
+_CALLS = ("chat completion with", "responses api with")
 
 
 def _matches(raw: RawSpan) -> bool:
@@ -62,6 +67,8 @@ def _kind(raw: RawSpan) -> SpanKind:
     if "gen_ai.operation.name" in raw.attributes:
         return gen_ai_kind(raw.attributes)
     name = raw.name.lower()
+    if name.startswith(_CALLS):
+        return SpanKind.LLM
     if name == "running tool" or name.startswith(("function: ", "running tool: ")):
         return SpanKind.TOOL
     if name == "agent run" or name.startswith("agent run: "):
@@ -72,7 +79,12 @@ def _kind(raw: RawSpan) -> SpanKind:
 def _call(attributes: Attributes) -> dict[str, Any]:
     fields = gen_ai_call(attributes)
     if fields["response_id"] is None:
-        fields["response_id"] = label(attributes.get("response_id"))
+        response_id = attributes.get("response_id")
+        fields["response_id"] = label(response_id) if response_id != "null" else None
+    if "usage" in attributes and "gen_ai.request.model" in attributes:
+        for name, count in provider_usage(load(attributes["usage"])).items():
+            if fields.get(name) is None:
+                fields[name] = count
     return fields
 
 
@@ -85,7 +97,7 @@ def _read(raw: RawSpan) -> Span:
         fields.update(_tool(attributes))
     elif kind in (SpanKind.LLM, SpanKind.AGENT):
         content = partial(_content, attributes)
-    setting = "InstrumentationSettings(include_content=True)"
+    setting = _SETTING if raw.scope_name == _PYDANTIC else None
     fields["operation"] = label(attributes.get("gen_ai.operation.name"))
     return common(raw, _NAME, kind, fields, content_setting=setting, content=content)
 
@@ -98,13 +110,17 @@ def _content(attributes: Attributes) -> dict[str, Any]:
         if isinstance(event, Mapping) and isinstance(name := event.get("event.name"), str):
             log.read(name, event)
     messages = [*log.messages_in, *read_messages(attributes.get("pydantic_ai.all_messages"))]
-    if not log.choices and messages and messages[-1].role == "assistant":
-        log.choices.append([messages.pop()])  # an agent's run: the whole talk, then its answer
-    fields["messages_in"] += tuple(messages)
+    if not log.choices:  # the whole talk, then the answer: several items with parallel calls
+        answer: list[Message] = []
+        while messages and messages[-1].role == "assistant":
+            answer.insert(0, messages.pop())
+        log.choices = [answer] if answer else read_response(attributes.get("output")).choices
+    fields["messages_in"] += tuple(messages) or read_request(attributes.get("input"))
     if log.choices:
         fields.update(answer_fields(log.choices))
         fields["finish_reason"] = fields["finish_reason"] or finish_reason(log.finish_reason)
-    fields["truncated"] = fields["truncated"] or log.cut or is_cut(events)
+    cut = any(is_cut_json(attributes.get(key)) for key in ("input", "output"))
+    fields["truncated"] = fields["truncated"] or log.cut or is_cut(events) or cut
     return fields
 
 
@@ -130,6 +146,6 @@ CONVENTION = Convention(
     markers=(b"event.name", _PYDANTIC.encode(), _LOGFIRE_AGENTS.encode()),
     matches=_matches,
     read=_read,
-    usage_keys=GEN_AI_USAGE_KEYS | {"response_id"},
+    usage_keys=GEN_AI_USAGE_KEYS | {"response_id", "usage"},
     read_usage=_read_usage,
 )

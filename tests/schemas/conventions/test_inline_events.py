@@ -48,6 +48,49 @@ def test_logfires_agents(events: Any) -> None:
     assert (span.output_text, span.response_id) == ("On its way.", "resp_1")
 
 
+def test_logfires_chat_calls_are_known_by_name() -> None:
+    """They have no operation; messages, cached and reasoning tokens are in other attributes."""
+    answer = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    details = {"input_tokens_details": {"cached_tokens": 8}}
+    raw = raw_span(
+        {
+            "gen_ai.request.model": "gpt-4o",
+            "gen_ai.usage.input_tokens": 12,
+            "usage": json.dumps(details | {"output_tokens": 3}),
+            "input": json.dumps([{"role": "user", "content": "Where is 4711?"}]),
+            "output": json.dumps([answer]),
+        },
+        scope=AGENTS,
+        name="Chat completion with {gen_ai.request.model!r}",
+    )
+    span, read = normalise(raw), usage(raw)
+    assert span.kind is SpanKind.LLM
+    assert span.messages_in == (Message("user", "Where is 4711?"),)
+    assert span.tool_calls == (ToolCall("get", {"id": 1}, "c1"),)
+    assert read is not None
+    for found in (span, read):
+        counts = (found.input_tokens, found.output_tokens, found.cached_input_tokens)
+        assert counts == (12, 3, 8)
+
+
+def test_logfires_failed_responses_are_calls() -> None:
+    """What was asked is not on the span; that no response came is written as text."""
+    attributes = {"gen_ai.request.model": "gpt-4o", "response_id": "null", "usage": "null"}
+    name = "Responses API with {gen_ai.request.model!r}"
+    span = normalise(raw_span(attributes, scope=AGENTS, name=name, status_code=2))
+    assert (span.kind, span.error, span.has_content) == (SpanKind.LLM, True, False)
+    assert (span.response_id, span.content_setting) == (None, None)
+
+
+def test_parallel_calls_are_one_answer() -> None:
+    """Each call of OpenAI's Responses is an event of its own, after what was asked."""
+    second = {**CALL, "id": "c2"}
+    calls = [{"event.name": "gen_ai.assistant.message", "tool_calls": [c]} for c in (CALL, second)]
+    span = normalise(raw_span(CHAT | {"events": EVENTS[:2] + calls}, scope=AGENTS))
+    assert [call.id for call in span.tool_calls] == ["c1", "c2"]
+    assert len(span.messages_in) == 2
+
+
 def test_usage_is_read_without_the_events() -> None:
     """The list of events is content: cost attribution does not get it."""
     read = usage(raw_span(CHAT, scope=AGENTS))
