@@ -145,7 +145,7 @@ class Asking(Generic[Answer]):
     async def _repeat(self, wait_s: float) -> Answer:
         """Go on after the first try, which is not made here: few evaluations need a second.
 
-        To set up a retry loop, for nothing, took a twelfth of an evaluation (`bench/judge.py`).
+        To set up a retry loop for each took a tenth of an evaluation's CPU time (`bench/judge.py`).
         """
         is_first = True
 

@@ -23,7 +23,7 @@ _LETTER, _GAP = r"[\pL\pN\pM_]", "[ ._*-]"
 _MAYBE_DISGUISED = compile_regex(
     rf"[A-Za-z0-9+/]{{20}}|{_GAP}{_LETTER}{_GAP}{{1,3}}{_LETTER}{_GAP}{{1,3}}{_LETTER}{_GAP}"
 )
-"""Stands in all that is encoded or spaced, and is looked for in a twentieth of the time."""
+"""Stands in all that is encoded or spaced, and is looked for in a tenth of the time."""
 
 _OLD = r"previous|prior|above|earlier|preceding|foregoing|former|initial|original|system"
 _RULES = r"instructions?|rules|prompts?|directions|guidelines|rubrics?|criteria|messages?"

@@ -119,8 +119,7 @@ class CappedTransport(httpx2.AsyncBaseTransport):
 class PlainClient(httpx2.AsyncClient):
     """Hands a request to its transport as it is, and the response back as it came.
 
-    No redirects, cookies, hooks or credentials: that there were none of them to look after took a
-    tenth of a call's CPU time (`bench/judge.py`).
+    It has no redirects, cookies, hooks and credentials to look after, and does not look.
     """
 
     def __init__(self, transport: CappedTransport) -> None:
@@ -191,7 +190,7 @@ class JudgeApi(AsyncOpenAI):
     async def complete(self, body: bytes) -> httpx2.Response:
         """Send a chat completion that is written down already.
 
-        `post` would make the same options each time anew, which took a tenth of a call's CPU time.
+        `post` would make the same options each time anew.
         """
         changed = {"content": body, "headers": trace_headers()}
         return await self.request(httpx2.Response, self._completion.model_copy(update=changed))
