@@ -280,7 +280,8 @@ def _full(data: bytes, source: _Source, limits: Limits) -> RawSpan:
     if len(data) > _LARGE_BYTES:
         _check_counts(Counts.FromString(data), limits)
     span = FullSpan.FromString(data)
-    if len(data) > 2 * limits.attributes_per_span:
+    attributes, events, links = span.attributes, span.events, span.links
+    if max(len(attributes), len(events), len(links)) > limits.attributes_per_span:
         _check_counts(span, limits)
     trace_id, span_id = _ids(span.trace_id, span.span_id, source)
     resource, scope = source
@@ -293,9 +294,9 @@ def _full(data: bytes, source: _Source, limits: Limits) -> RawSpan:
         span.name,
         span.start_time_unix_nano,
         span.end_time_unix_nano,
-        _attributes(span.attributes, limits),
-        tuple(_event(event, limits) for event in span.events) if span.events else (),
-        tuple(_links(span.links)) if span.links else (),
+        _attributes(attributes, limits),
+        tuple([_event(event, limits) for event in events]) if events else (),
+        tuple(_links(links)) if links else (),
         status.code,
         status.message,
         scope.name,
