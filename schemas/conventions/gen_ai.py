@@ -53,6 +53,7 @@ _SETTINGS = (
     ("com.anthropic.sdk", "an instrumentation of the client: the SDK's own spans have no content"),
 )
 """Scope name's beginning → what turns content on; the first that fits."""
+_BEGINNING_CHARS = max(len(beginning) for beginning, _ in _SETTINGS)
 
 
 def _read(raw: RawSpan) -> Span:
@@ -71,7 +72,12 @@ def _read(raw: RawSpan) -> Span:
         fields["documents"] = read_documents(documents)
     fields["operation"] = label(attributes.get(_SIGN))
     return common(
-        raw, _NAME, kind, fields, content_setting=_setting(raw.scope_name), content=content
+        raw,
+        _NAME,
+        kind,
+        fields,
+        content_setting=_setting(raw.scope_name[:_BEGINNING_CHARS]),
+        content=content,
     )
 
 
@@ -109,7 +115,7 @@ def _tool(attributes: Attributes) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _setting(scope: str) -> str:
+def _setting(scope: str) -> str:  # remembered, so it gets no more of a name than it looks at
     for beginning, setting in _SETTINGS:
         if scope.startswith(beginning):
             return setting
