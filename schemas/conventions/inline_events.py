@@ -6,7 +6,6 @@ tools, have no `gen_ai.operation.name`: their names say what they are.
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from schemas.span import RawSpan, Span, SpanKind, Usage
@@ -38,7 +37,7 @@ _PYDANTIC = "pydantic-ai"
 _LOGFIRE_AGENTS = "logfire.openai_agents"
 
 
-def _matches(raw: RawSpan) -> bool:
+def _is_one(raw: RawSpan) -> bool:
     events = raw.attributes.get("events")
     if events is not None and _has_event_names(events):
         return True
@@ -84,7 +83,7 @@ def _read(raw: RawSpan) -> Span:
     if kind is SpanKind.TOOL:
         fields.update(_tool(attributes))
     elif kind in (SpanKind.LLM, SpanKind.AGENT):
-        content = partial(_content, attributes)
+        content = _content
     setting = "InstrumentationSettings(include_content=True)"
     fields["operation"] = label(attributes.get("gen_ai.operation.name"))
     return common(raw, _NAME, kind, fields, content_setting=setting, content=content)
@@ -128,7 +127,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 CONVENTION = Convention(
     name=_NAME,
     markers=(b"event.name", _PYDANTIC.encode(), _LOGFIRE_AGENTS.encode()),
-    matches=_matches,
+    sign=_is_one,
     read=_read,
     usage_keys=GEN_AI_USAGE_KEYS | {"response_id"},
     read_usage=_read_usage,

@@ -52,10 +52,6 @@ _FORMATS = frozenset({"openai", "anthropic", "gemini", "bedrock", "groq", "mistr
 _CHUNK = "mlflow.chunk.item."
 
 
-def _matches(raw: RawSpan) -> bool:
-    return _TYPE in raw.attributes
-
-
 def _value(value: Any) -> Any:
     """Read a value that is JSON; what is not is taken as it stands."""
     if not isinstance(value, str):
@@ -214,7 +210,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 CONVENTION = Convention(
     name=NAME,
     markers=(b"mlflow.spanType",),
-    matches=_matches,
+    sign=_TYPE,
     read=_read,
     usage_keys=frozenset(
         {

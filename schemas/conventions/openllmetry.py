@@ -4,7 +4,6 @@ Later versions write the GenAI conventions (`gen_ai.py`); the old ones are widel
 attribute length limit shortens a text here but leaves it readable.
 """
 
-from functools import partial
 from typing import Any
 
 from schemas.span import Message, RawSpan, Span, SpanKind, Usage
@@ -44,7 +43,7 @@ _KINDS = {
 }
 
 
-def _matches(raw: RawSpan) -> bool:
+def _is_one(raw: RawSpan) -> bool:
     attributes = raw.attributes
     return (
         _REQUEST in attributes
@@ -67,7 +66,7 @@ def _read(raw: RawSpan) -> Span:
     kind = _kind(raw)
     fields = gen_ai_call(attributes)
     fields["operation"] = label(attributes.get(_REQUEST))
-    content = partial(_content, attributes) if kind is SpanKind.LLM else None
+    content = _content if kind is SpanKind.LLM else None
     return common(raw, _NAME, kind, fields, content_setting=_SETTING, content=content)
 
 
@@ -109,7 +108,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 CONVENTION = Convention(
     name=_NAME,
     markers=(b"gen_ai.", _REQUEST.encode()),
-    matches=_matches,
+    sign=_is_one,
     read=_read,
     usage_keys=GEN_AI_USAGE_KEYS | frozenset(_SIGNS),
     read_usage=_read_usage,
