@@ -16,7 +16,7 @@ from workers.configured import Configured
 from workers.engine import Job
 from workers.flight import Work
 from workers.offsets import Commit
-from workers.replay import Replay, by_offset
+from workers.replay import Replay, by_offset, span_intake
 from workers.topic_reader import TopicReader
 
 from .kafka_client import check_client
@@ -173,13 +173,18 @@ def _replay(tools: Tools, asked: Asked, found: _Findings) -> Replay:
     return Replay(
         tools.config,
         evaluators,
+        intake=span_intake(
+            tools.config,
+            evaluators,
+            tools.emit,
+            _choice(frozenset(asked.routes), found),
+            remembers=_REMEMBERED,
+        ),
         origin=Origin.BACKFILL,
         publisher=tools.publisher,
         spend=tools.spend,
         emit=tools.emit,
         observe=tools.observe,
-        choose=_choice(frozenset(asked.routes), found),
-        remembers=_REMEMBERED,
     )
 
 
