@@ -55,9 +55,9 @@ class Wanted:
             outcome.evaluation_id,
             outcome.trace_id,
             "" if is_whole else outcome.span_id,
-            ref.name,
-            ref.version,
-            ref.fingerprint,
+            sys.intern(ref.name),  # the same in many outcomes
+            sys.intern(ref.version),
+            sys.intern(ref.fingerprint),
             reason,
             outcome.revision,
             packed(outcome.sources),

@@ -5,7 +5,7 @@ or cannot be read any more, the trace is left alone: a part of it must not stand
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from schemas.outcome import Source
@@ -63,13 +63,14 @@ def gathered(wanted: Iterable[Wanted]) -> list[Again]:
     by_trace: dict[str, list[Wanted]] = {}
     for each in wanted:
         by_trace.setdefault(each.trace_id, []).append(each)
-    traces = []
-    for mine in by_trace.values():
-        stands = mine[0].stands
-        if any(each.stands != stands for each in mine):
-            stands = packed(source for each in mine for source in each.sources)
-        traces.append(Again(tuple(replace(each, stands=stands) for each in mine)))
-    return traces
+    return [Again(tuple(_of_the_same_records(mine))) for mine in by_trace.values()]
+
+
+def _of_the_same_records(wanted: Sequence[Wanted]) -> Sequence[Wanted]:
+    if all(each.stands == wanted[0].stands for each in wanted):
+        return wanted
+    stands = packed(source for each in wanted for source in each.sources)
+    return [replace(each, stands=stands) for each in wanted]
 
 
 class TraceRecords:
