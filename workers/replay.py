@@ -8,12 +8,11 @@ outage is waited for, and a claim is released when the outcomes are acknowledged
 consumer group: nothing here can move what live workers have committed.
 """
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from schemas.config import Config, DeadLettersConfig
+from schemas.config import Config
 from schemas.events import Emit
 from schemas.limits import Limits
 from schemas.otlp import Encoding
@@ -27,7 +26,7 @@ from .engine import Engine, Job
 from .flight import Flight, Work
 from .gate import Gate
 from .intake import Counted, Intake
-from .offsets import Claim, Offsets
+from .offsets import Claim, Offsets, Partition
 from .pipeline import Pipeline
 from .publisher import Publisher
 from .replay_source import NO_BEGINNING, ReplaySource
@@ -74,6 +73,7 @@ class Replay:
         observe: Told of outcomes that are acknowledged.
         spend: What pays for judges; None: nobody counts it.
         tally: Where it counts, if it is one of several that belong together.
+        carry: Takes the records through the hops, if not as a lane of spans does.
 
     Attributes:
         tally: What it has come to so far.
@@ -93,6 +93,7 @@ class Replay:
         observe: Callable[[Sequence[Outcome]], None],
         spend: Spend | None = None,
         tally: Tally | None = None,
+        carry: Callable[[Pipeline], Awaitable[None]] = Pipeline.run,
     ) -> None:
         self.tally = tally or Tally()
         self.offsets = Offsets()
@@ -101,6 +102,7 @@ class Replay:
         self._flight = Flight(config.stop.drain_s, config.stop.flush_s)
         self._source = ReplaySource(self.offsets, self._flight, self._gate)
         self._observe = observe
+        self._carry = carry
         for judge in judges_of(evaluators.values()):
             judge.on_blocked(_Switch(f'judge "{judge.name}"', self._gate, self.waiting_for))
         if spend is not None:
@@ -152,7 +154,7 @@ class Replay:
         """
         self._source.open(reads, claim)
         try:
-            await self._pipeline.run()
+            await self._carry(self._pipeline)
         finally:
             await self._flight.abandon()
 
@@ -219,13 +221,19 @@ class _Begun:
 
     def read(self, record: Record) -> Work:
         work = self.intake.read(record)
-        # Somebody asks for these now: that they are old is no reason to skip them.
-        work.jobs = [
-            replace(job, selected=replace(job.selected, max_age_s=None)) for job in work.jobs
-        ]
+        work.jobs = begun(work.jobs, self.tally)
         work.letters.clear()
-        self.tally.planned += len(work.jobs)
         return work
+
+
+def begun(jobs: Iterable[Job], tally: Tally) -> list[Job]:
+    """Evaluations that are about to begin, counted.
+
+    Somebody asks for them now: that they are old is no reason to skip them.
+    """
+    found = [replace(job, selected=replace(job.selected, max_age_s=None)) for job in jobs]
+    tally.planned += len(found)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +249,20 @@ class ChosenSpans:
         source = Source(record.topic, record.partition, record.offset)
         work.jobs = list(self.choose(source, work))
         return work
+
+
+class NoLimit(Limit):
+    """Counts what cannot be read, and stops nothing.
+
+    It is dead letters already, however much: nothing can drain here.
+    """
+
+    def __init__(self) -> None:
+        self.unreadable = 0
+
+    def count(self, *, readable: bool, what: str) -> None:  # noqa: ARG002  as it is in a lane
+        """Take one record into account."""
+        self.unreadable += not readable
 
 
 def span_intake(
@@ -267,7 +289,7 @@ def span_intake(
         evaluators=evaluators,
         limits=_limits(config),
         encoding=Encoding(config.kafka.encoding),
-        limit=_no_limit(),
+        limit=NoLimit(),
         counts=False,
         count_all=False,
         group_attributes=config.cost.group_by.attributes,
@@ -279,16 +301,21 @@ def span_intake(
 
 
 def trace_intake(
-    config: Config, evaluators: Mapping[str, Configured], router: Router
+    config: Config,
+    evaluators: Mapping[str, Configured],
+    router: Router,
+    *,
+    knows: Callable[[Partition, str], bool] = lambda _, __: True,
+    limit: Limit | None = None,
 ) -> TraceIntake:
-    """What says of the records of whole traces what is in them."""
+    """What says of the records of whole traces what is in them; `knows` as in `TraceIntake`."""
     return TraceIntake(
         router=router,
         evaluators=evaluators,
         limits=_limits(config),
         encoding=Encoding(config.kafka.encoding),
-        limit=_no_limit(),
-        knows=lambda _, __: True,
+        limit=limit or NoLimit(),
+        knows=knows,
         count=_ignore,
     )
 
@@ -299,11 +326,6 @@ def _limits(config: Config) -> Limits:
         spans_per_message=config.limits.spans_per_message,
         attributes_per_span=config.limits.attributes_per_span,
     )
-
-
-def _no_limit() -> Limit:
-    """Unreadable records are dead letters already, however many: nothing can drain here."""
-    return Limit(DeadLettersConfig(max_consecutive=sys.maxsize, max_ratio=1.0))
 
 
 def _ignore(_: Counted) -> None:
