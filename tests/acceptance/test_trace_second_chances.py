@@ -1,9 +1,11 @@
-"""Second chances of whole traces, on a real Kafka: a judge fails, `assay retry` repeats them."""
+"""Second chances of whole traces, on a real Kafka: `assay retry` and `assay backfill`."""
 
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -122,6 +124,23 @@ def test_failed_traces_are_made_again_and_one_that_retention_took_is_named(
         report = second.report()
     assert (report["matched"], report["to_retry"]) == (1, 0)
     assert len(site.published()) == TRACES + 39
+
+    begin, end = (
+        datetime.fromtimestamp(time.time() + seconds, UTC).isoformat() for seconds in (-3600, 3600)
+    )
+    with command(tmp_path, "backfill", "--json", "--from", begin, "--to", end) as third:
+        report = third.report()
+    assert (report["finished"], report["published"]) == (True, TRACES)
+    assert report["begins_after_retention"] == [
+        {"topic": taken.topic, "partition": taken.partition, "first_offset": 1}
+    ]
+    published = by_id(site.published())
+    assert published.keys() == live.keys()
+    for key, each in published.items():
+        assert (each[-1].origin, each[-1].outcome) == (Origin.BACKFILL, Status.SCORED)
+        assert each[-1].revision == (3 if key == left else 4)
+        holds_now = max(enumerate(each), key=lambda at: (at[1].revision, at[0]))[1]
+        assert (holds_now is each[-1]) == (key != left)
 
 
 def _let_retention_take(site: Site, source: Source) -> None:
