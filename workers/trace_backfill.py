@@ -184,6 +184,9 @@ class TraceBackfill:
             hops.intake.read(record)
             record.claim.release()  # nothing is committed: the progress knows what is open
             await self._start_ended(hops, failures)
+            # Only now: what gave way at once was not open, and a checkpoint is written at any time.
+            if record.offset >= self._begun_with[_key(record)].offset:
+                self._progress[_key(record)].reach(record.offset + 1)
         if failures:
             raise failures[0]
 
@@ -204,7 +207,6 @@ class TraceBackfill:
                 self._traces.add(part, share)
             if self._traces.waits(key, part.trace_id):
                 progress.begin(part.trace_id, record.offset)
-        progress.reach(record.offset + 1)
         if record.offset < ours.end:
             self.unreadable += self._limit.unreadable - unreadable
         if record.offset + 1 >= ours.end and not self._traces.waiting:

@@ -1,7 +1,14 @@
 """What the checkpoint of a backfill of traces says: which traces are done, and where to go on."""
 
+from support.spans import llm_span, message
+from support.waiting import EVALUATORS
+
+from schemas.config import Config
 from workers.backfill import TraceStretch
-from workers.trace_backfill import Progress
+from workers.consumer import Record
+from workers.offsets import Offsets
+from workers.replay import Tally
+from workers.trace_backfill import Progress, TraceBackfill
 
 
 def _stretch(offset: int = 10, **done: int) -> TraceStretch:
@@ -69,3 +76,28 @@ def test_a_checkpoint_is_written_only_where_something_is_new() -> None:
     progress.reach(11)
     assert progress.write(stretch)
     assert not progress.write(stretch)
+
+
+def test_what_was_read_and_has_not_begun_holds_the_offset() -> None:
+    """A trace without its key gives way at once; a crash before its outcome must not lose it."""
+    stretch = _stretch()
+    backfill = TraceBackfill(
+        [stretch],
+        config=Config.model_validate(
+            {
+                "kafka": {"bootstrap_servers": "unused:9092", "spans": ["spans"]},
+                "routes": [{"name": "all", "when": "true", "evaluators": ["task_completion"]}],
+            }
+        ),
+        evaluators=EVALUATORS,
+        takes=lambda _: True,
+        tally=Tally(),
+        emit=lambda _: None,
+    )
+    offsets = Offsets()
+    backfill.assign(offsets)
+    claim = offsets.deliver(("spans", 0), 10, 0.0)
+    assert claim is not None
+    backfill.read(Record("spans", 0, 10, None, message([llm_span()]), 0.0, claim))
+    backfill.write()
+    assert (stretch.offset, stretch.done) == (10, {})

@@ -106,12 +106,13 @@ async def _retry(config: Config, asked: Asked, found: _Findings) -> None:
         choice = Choice(wanted)
         with TopicReader(config.kafka, "retry", batch=BATCH) as reader:
             there = await asyncio.to_thread(_There.find, reader, config, spans, traces)
-            found.tried = [each for each in wanted if there.gone.isdisjoint(each.sources)]
+            gone = there.gone
+            found.tried = [each for each in wanted if gone.isdisjoint(each.sources)]
             if not asked.is_dry:
                 await _replay(tools, found, choice, traces, there)
             if found.replay is None:
                 for each in wanted:
-                    if lost := there.gone.intersection(each.sources):
+                    if lost := gone.intersection(each.sources):
                         found.leavings.lose(each, lost)
             elif not found.replay.was_stopped:
                 choice.account(found.leavings, there.gone)

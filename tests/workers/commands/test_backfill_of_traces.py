@@ -112,7 +112,7 @@ def test_traces_that_begin_in_the_time_are_evaluated_whole(site: Site, assay_her
     """
     runs = _put(
         site,
-        before=[-5, -3, -1, 1],
+        before=[-5, -3, 1, 2],
         within=[2, 3, 4],
         across=[8, 9.5, 11, 13],
         after=[12, 13, 14],
@@ -155,6 +155,23 @@ def test_spans_and_traces_are_both_evaluated(
     site.set(routes=[*_routes(site), {"name": "other", "when": "false", "evaluators": ["pii"]}])
     other = ("--route", "other", "--state", "other")
     assert _report(assay_here, *_between(0, 10, *other))["published"] == 0
+
+
+def test_a_state_that_knows_of_no_traces_gets_to_know_them(
+    site: Site, assay_here: Run, judge: JudgeServer
+) -> None:
+    """As one that an earlier version wrote, or that is older than the evaluator of traces."""
+    _put(site, one=[1, 2, 3])
+    _configure(site, judge, evaluators=["pii"])
+    arguments = _between(0, 10, "--state", "state.json")
+    assert _report(assay_here, *arguments)["published"] == 2
+    state = site.folder / "state.json"
+    kept = json.loads(state.read_text())
+    del kept["traces"]
+    state.write_text(json.dumps(kept | {"is_finished": False}))
+    _configure(site, judge, evaluators=["pii", "task_completion"])
+    report = _report(assay_here, *arguments)
+    assert (report["published"], report["finished"], report["done"]) == (1, True, 3)
 
 
 def _routes(site: Site) -> list[dict[str, Any]]:
