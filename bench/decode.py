@@ -22,6 +22,7 @@ from schemas.conventions import MARKERS, USAGE_KEYS, normalise, usage
 from schemas.limits import Limits
 from schemas.otlp import Encoding, Plan, decode
 from schemas.span import SpanKind
+from workers.intake import read_spans
 
 CAPTURES = Path(__file__).parent.parent / "tests" / "data" / "spans"
 MESSAGES = 100
@@ -65,6 +66,11 @@ def read_sampled(value: bytes) -> object:
     return [normalise(raw) for raw in decode(value, Encoding.AUTO, LIMITS, SAMPLED).spans]
 
 
+def read_for_routes(value: bytes) -> object:
+    """The same, and what a worker asks before its routes decide: copies of calls, and our own."""
+    return read_spans(decode(value, Encoding.AUTO, LIMITS, SAMPLED))
+
+
 def read_usage(value: bytes) -> object:
     """`cost: {count: all}`: the same, and the usage of every other LLM call."""
     decoded = decode(value, Encoding.AUTO, LIMITS, COUNT_ALL)
@@ -80,6 +86,7 @@ def read_everything(value: bytes) -> object:
 WAYS = (
     Way("parse all, dict of attributes", parse_all, None),
     Way("cost: sampled, one route at 5 %", read_sampled, 12),
+    Way("the same, own calls, copies told", read_for_routes, None),
     Way("cost: all, one route at 5 %", read_usage, 2),
     Way("a route that keeps all", read_everything, None),
 )

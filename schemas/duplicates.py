@@ -7,7 +7,7 @@ answer follows, as Logfire records a stream; a failed call also by its time.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -55,7 +55,7 @@ def mark_duplicates(spans: Sequence[Span]) -> list[Span]:
     calls = {
         _key(span): span for span in reversed(spans) if span.kind is SpanKind.LLM and span.is_call
     }
-    if len(calls) < 2:  # noqa: PLR2004  it takes two to be alike
+    if _are_strangers(calls.values()):
         return list(spans)
     groups = _Groups(calls)
     _join_response_ids(groups)
@@ -70,6 +70,17 @@ def mark_duplicates(spans: Sequence[Span]) -> list[Span]:
         for copy in copies:
             changed[_key(copy)] = replace(copy, duplicate_of=primary.span_id)
     return [changed.get(_key(span), span) for span in spans]
+
+
+def _are_strangers(calls: Collection[Span]) -> bool:
+    """Whether no two of them can be one call: quickly told of calls of so many traces."""
+    response_ids = [span.response_id for span in calls if span.response_id is not None]
+    lost = [span for span in calls if span.error and not span.response_id]
+    return (
+        len({span.trace_id for span in calls}) == len(calls)
+        and len(set(response_ids)) == len(response_ids)
+        and len(lost) < 2  # noqa: PLR2004  it takes two to be alike
+    )
 
 
 def _key(span: Span) -> _Key:

@@ -6,12 +6,14 @@ TEXT_CHARS = 250_000
 """Characters of one text of a span that are kept, some four times of what a judge is shown."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Limits:
     """Bounds that are checked before Python objects are made of a message.
 
     Memory follows from them: a hostile protobuf message grows about 27-fold while it is parsed. Of
     a JSON message only the size can be known beforehand.
+
+    Compared by identity: the decoder remembers what it read under which limits.
     """
 
     message_bytes: int = 8 * 1024 * 1024

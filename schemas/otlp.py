@@ -46,12 +46,12 @@ def decode(value: bytes, encoding: Encoding, limits: Limits, plan: Plan) -> Deco
     if not value:
         return Decoded()
     match encoding:
+        case Encoding.AUTO:
+            return _decode_either(value, limits, plan)
         case Encoding.OTLP_PROTO:
             return decode_protobuf(value, limits, plan)
         case Encoding.OTLP_JSON:
             return decode_json(value, limits, plan)
-        case Encoding.AUTO:
-            return _decode_either(value, limits, plan)
 
 
 def too_large(size_bytes: int, limit_bytes: int) -> Undecodable:

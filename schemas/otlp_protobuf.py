@@ -7,7 +7,7 @@ everything for each valid message, whatever the order of its fields: `tests/sche
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -20,7 +20,6 @@ from .checks import (
     NO_SPAN_ID,
     NO_TRACE_ID,
     MarkerSearch,
-    ReadOnce,
     check_count,
     check_levels,
     hex_id,
@@ -31,27 +30,34 @@ from .checks import (
 )
 from .envelope import Counts, LightSpan, Request
 from .errors import Undecodable
-from .head_sampling import Block, kept_blocks
+from .head_sampling import Block, head_fields, kept_blocks
 from .limits import Limits
 from .plan import BadSpan, Decoded, Plan
 from .reasons import DeadLetterReason
 from .span import RawSpan, SpanEvent
 
-_FEW_SPANS = 4
-"""Up to here each span of a scope is searched, without a look at all of them at once; a guess."""
+_LARGE_BYTES = 65_536
+"""A larger span is counted before it is read in full, which takes up to 27 times its size."""
 
 _LIKE_JSON = re.compile(rb"(\xef\xbb\xbf)?[ \t\r\n]*[\[{][ \t\r\n]*[\[\]{}\"]")
 
 
-class _Source(NamedTuple):
-    """What the spans of one scope share."""
-
-    resource: Mapping[str, Any]
-    scope_name: str
-    scope_version: str
+class _Resource(NamedTuple):
+    attributes: Mapping[str, Any]
     failure: Undecodable | None
-    """Why the scope, or else the resource, cannot be read."""
+    """Why it cannot be read."""
 
+
+class _Scope(NamedTuple):
+    name: str
+    version: str
+    is_marked: bool
+    failure: Undecodable | None
+    """Why it cannot be read."""
+
+
+_Source = tuple[_Resource, _Scope]
+"""What the spans of one scope share."""
 
 _Found = tuple[bytes, _Source]
 """A span to be read."""
@@ -63,114 +69,114 @@ def decode_protobuf(value: bytes, limits: Limits, plan: Plan) -> Decoded:
     Raises:
         Undecodable: The envelope cannot be read, or holds more spans than `limits` allow.
     """
-    blocks = _blocks(value, limits)
-    count = sum([len(spans) for _, _, spans in blocks])
+    sampling = plan.threshold > 0 and not plan.usage
+    heads = head_fields(value) if sampling else None
+    blocks, count = _blocks(value, limits)
     if not count:
         _check_format(value)
-    _check_total("spans", count, limits)
-    if plan.threshold and not plan.usage:
-        blocks = kept_blocks(value, blocks, count, plan.threshold)
+    if sampling:
+        blocks = kept_blocks(heads, blocks, count, plan.threshold)
     decoded = Decoded(span_count=count)
-    search = marker_search(plan.markers)
-    owner = resource = None
-    found: list[_Found] = []
-    for resource_spans, scope_spans, spans in blocks:
-        scope_data = b"".join(scope_spans.scope)
-        marked = _marked(scope_data, spans, search)
-        if not marked:
-            continue
-        if resource is None or owner is not resource_spans:
-            owner = resource_spans
-            resource = ReadOnce(partial(_resource, b"".join(owner.resource), limits))
-        source = _source(resource, scope_data)
-        found += [(data, source) for data in marked]
+    found = _wanted_spans(blocks, limits, marker_search(plan.markers))
     if not (plan.usage and plan.threshold and _read_together(found, limits, plan, decoded)):
         for data, source in found:
             _read(data, source, limits, plan, decoded)
     return decoded
 
 
-def _blocks(value: bytes, limits: Limits) -> list[Block]:
+def _wanted_spans(blocks: list[Block], limits: Limits, search: MarkerSearch) -> list[_Found]:
+    """The spans with a marker, with what their scope and resource say."""
+    owner = resource = None
+    found: list[_Found] = []
+    for resource_spans, scope_spans, spans in blocks:
+        scope = _scope(b"".join(scope_spans.scope[:]), search)
+        marked = spans[:] if scope.is_marked else _marked(spans[:], search)
+        if not marked:
+            continue
+        if resource is None or owner is not resource_spans:
+            owner = resource_spans
+            resource = _resource(b"".join(owner.resource[:]), limits)
+        source = resource, scope
+        found += [(data, source) for data in marked]
+    return found
+
+
+def _blocks(value: bytes, limits: Limits) -> tuple[list[Block], int]:
+    """All blocks of a message, and how many spans they hold."""
     try:
         request = Request.FromString(value)
     except DecodeError as error:
         raise _foreign(value) or _unreadable(error) from error
+    most = limits.spans_per_message
+    if len(request.resource_spans) > most:
+        raise _too_many("resources", len(request.resource_spans), limits)
     blocks: list[Block] = []
-    _check_total("resources", len(request.resource_spans), limits)
-    for resource_spans in request.resource_spans:
+    count = 0
+    for resource_spans in request.resource_spans[:]:
         scopes = resource_spans.scope_spans
-        _check_total("scopes", len(blocks) + len(scopes), limits)
-        blocks += [(resource_spans, scope_spans, scope_spans.spans) for scope_spans in scopes]
-    return blocks
+        if len(blocks) + len(scopes) > most:
+            raise _too_many("scopes", len(blocks) + len(scopes), limits)
+        for scope_spans in scopes[:]:
+            spans = scope_spans.spans
+            count += len(spans)
+            blocks.append((resource_spans, scope_spans, spans))
+    if count > most:
+        raise _too_many("spans", count, limits)
+    return blocks, count
 
 
-def _check_total(what: str, count: int, limits: Limits) -> None:
-    if count > limits.spans_per_message:
-        raise Undecodable(
-            DeadLetterReason.TOO_MANY,
-            f"{count} {what} in one message; limits.spans_per_message is "
-            f"{limits.spans_per_message}",
-        )
+def _too_many(what: str, count: int, limits: Limits) -> Undecodable:
+    detail = (
+        f"{count} {what} in one message; limits.spans_per_message is {limits.spans_per_message}"
+    )
+    return Undecodable(DeadLetterReason.TOO_MANY, detail)
 
 
-def _marked(scope: bytes, spans: Sequence[bytes], search: MarkerSearch) -> Sequence[bytes]:
-    """The spans with a marker, all of them if their scope has it.
+def _marked(spans: Sequence[bytes], search: MarkerSearch) -> Sequence[bytes]:
+    """The spans with a marker.
 
-    One library wrote them all: the first mostly tells, else all are searched at once.
+    One library wrote them all, so mostly either none or every one has it: all are searched at once.
     """
-    spans = spans[:]  # bytes objects once, and in one go
-    is_marked = _is_usual_scope_marked if len(scope) <= _USUAL_BYTES else _is_marked
-    if is_marked(scope, search):
-        return spans
-    if len(spans) > _FEW_SPANS and not search(spans[0]) and not search(b"".join(spans)):
+    if len(spans) > 1 and not search(b"".join(spans)):
         return ()
     return [data for data in spans if search(data)]
 
 
-def _is_marked(data: bytes, search: MarkerSearch) -> bool:
-    return search(data)
-
-
-def _source(resource: ReadOnce[Mapping[str, Any]], scope_data: bytes) -> _Source:
-    try:
-        name, version = _scope(scope_data)
-        return _Source(resource.get(), name, version, None)
-    except Undecodable as error:
-        return _Source({}, "", "", error)
-
-
-def _resource(data: bytes, limits: Limits) -> Mapping[str, Any]:
+def _resource(data: bytes, limits: Limits) -> _Resource:
     read = _usual_resource if len(data) <= _USUAL_BYTES else _parse_resource
     return read(data, limits)
 
 
-def _parse_resource(data: bytes, limits: Limits) -> Mapping[str, Any]:
+def _parse_resource(data: bytes, limits: Limits) -> _Resource:
     try:
         resource = Resource.FromString(data)
+        check_count("resource attributes", len(resource.attributes), limits)
+        return _Resource(_attributes(resource.attributes, limits), None)
     except DecodeError as error:
-        raise _unreadable(error, "the span's resource") from error
-    check_count("resource attributes", len(resource.attributes), limits)
-    return _attributes(resource.attributes, limits)
+        return _Resource({}, _unreadable(error, "the span's resource"))
+    except Undecodable as error:
+        return _Resource({}, Undecodable(error.reason, error.detail))
 
 
-def _scope(data: bytes) -> tuple[str, str]:
+def _scope(data: bytes, search: MarkerSearch) -> _Scope:
     read = _usual_scope if len(data) <= _USUAL_BYTES else _parse_scope
-    return read(data)
+    return read(data, search)
 
 
-def _parse_scope(data: bytes) -> tuple[str, str]:
+def _parse_scope(data: bytes, search: MarkerSearch) -> _Scope:
     try:
         scope = InstrumentationScope.FromString(data)
     except DecodeError as error:
-        raise _unreadable(error, "the span's scope") from error
-    return scope.name, scope.version
+        return _Scope("", "", search(data), _unreadable(error, "the span's scope"))
+    return _Scope(scope.name, scope.version, search(data), None)
 
 
 # The same few services and libraries stand in message after message. Nobody changes what is shared.
+# Of each 256 are remembered, none of more than 4 kB: some 20 MB where somebody sends different ones
+# of the smallest attributes, 1 MB of what is usual.
 _USUAL_BYTES = 4096
 _usual_resource = lru_cache(maxsize=256)(_parse_resource)
 _usual_scope = lru_cache(maxsize=256)(_parse_scope)
-_is_usual_scope_marked = lru_cache(maxsize=256)(_is_marked)
 
 
 def _read_together(found: list[_Found], limits: Limits, plan: Plan, decoded: Decoded) -> bool:
@@ -203,6 +209,7 @@ def _read_together(found: list[_Found], limits: Limits, plan: Plan, decoded: Dec
 
 
 def _light(light: Any, attributes: dict[str, Any], data: bytes, source: _Source) -> RawSpan:
+    resource, scope = source
     return RawSpan(
         *_ids(light.trace_id, light.span_id, source),
         hex_id(light.parent_span_id, NO_SPAN_ID),
@@ -215,17 +222,17 @@ def _light(light: Any, attributes: dict[str, Any], data: bytes, source: _Source)
         (),
         light.status.code,
         "",
-        source.scope_name,
-        source.scope_version,
-        source.resource,
+        scope.name,
+        scope.version,
+        resource.attributes,
         len(data),
     )
 
 
 def _read(data: bytes, source: _Source, limits: Limits, plan: Plan, decoded: Decoded) -> None:
     try:
-        _check_counts(data, limits)
         if plan.usage and plan.threshold:
+            _check_counts(Counts.FromString(data), limits)
             light = LightSpan.FromString(data)
             if not is_kept(light.trace_id, light.trace_state, plan.threshold):
                 attributes = _wanted(light.attributes, plan.usage_keys, limits)
@@ -239,21 +246,18 @@ def _read(data: bytes, source: _Source, limits: Limits, plan: Plan, decoded: Dec
         decoded.bad.append(BadSpan(data, error.reason, error.detail))
 
 
-def _check_counts(data: bytes, limits: Limits) -> None:
-    # The shortest field takes two bytes, so most spans are too small to hold too many.
-    if len(data) > 2 * limits.attributes_per_span:
-        counts = Counts.FromString(data)
-        check_count("attributes", len(counts.attributes), limits)
-        check_count("events", len(counts.events), limits)
-        check_count("links", len(counts.links), limits)
+def _check_counts(span: Any, limits: Limits) -> None:
+    check_count("attributes", len(span.attributes), limits)
+    check_count("events", len(span.events), limits)
+    check_count("links", len(span.links), limits)
 
 
 def _check_all_counts(spans: list[bytes], limits: Limits) -> None:
-    try:
-        _check_counts(b"".join(spans), limits)  # what all have together, no single one exceeds
+    try:  # what all have together, no single one exceeds
+        _check_counts(Counts.FromString(b"".join(spans)), limits)
     except Undecodable:
         for data in spans:
-            _check_counts(data, limits)
+            _check_counts(Counts.FromString(data), limits)
 
 
 def _wanted(values: Mapping[str, Any], keys: frozenset[str], limits: Limits) -> dict[str, Any]:
@@ -266,29 +270,40 @@ def _wanted(values: Mapping[str, Any], keys: frozenset[str], limits: Limits) -> 
 
 def _ids(trace_id: bytes, span_id: bytes, source: _Source) -> tuple[str, str]:
     ids = valid_ids(trace_id, span_id)
-    if source.failure is not None:
+    resource, scope = source
+    failure = scope.failure or resource.failure
+    if failure is not None:
         # A new one each time: a raised exception gathers a traceback entry with every raise.
-        raise Undecodable(source.failure.reason, source.failure.detail)
+        raise Undecodable(failure.reason, failure.detail)
     return ids
 
 
 def _full(data: bytes, source: _Source, limits: Limits) -> RawSpan:
+    if len(data) > _LARGE_BYTES:
+        _check_counts(Counts.FromString(data), limits)
     span = FullSpan.FromString(data)
+    attributes, events, links = span.attributes, span.events, span.links
+    if max(len(attributes), len(events), len(links)) > limits.attributes_per_span:
+        _check_counts(span, limits)
+    trace_id, span_id = _ids(span.trace_id, span.span_id, source)
+    resource, scope = source
+    status = span.status
     return RawSpan(
-        *_ids(span.trace_id, span.span_id, source),
+        trace_id,
+        span_id,
         hex_id(span.parent_span_id, NO_SPAN_ID),
         span.trace_state,
         span.name,
         span.start_time_unix_nano,
         span.end_time_unix_nano,
-        _attributes(span.attributes, limits),
-        tuple(_event(event, limits) for event in span.events) if span.events else (),
-        tuple(_links(span.links)) if span.links else (),
-        span.status.code,
-        span.status.message,
-        source.scope_name,
-        source.scope_version,
-        source.resource,
+        _attributes(attributes, limits),
+        tuple([_event(event, limits) for event in events]) if events else (),
+        tuple(_links(links)) if links else (),
+        status.code,
+        status.message,
+        scope.name,
+        scope.version,
+        resource.attributes,
         len(data),
     )
 
@@ -306,9 +321,9 @@ def _links(links: Iterable[Any]) -> Iterable[tuple[str, str]]:
             yield trace_id, span_id
 
 
-def _attributes(pairs: Iterable[Any], limits: Limits) -> dict[str, Any]:
+def _attributes(pairs: Sequence[Any], limits: Limits) -> dict[str, Any]:
     attributes = {}
-    for pair in pairs:
+    for pair in pairs[:]:
         value = pair.value
         # Non-empty text and numbers, nearly all there is, without asking which one it is:
         # 18 instead of 22 µs for an LLM span.
@@ -323,10 +338,11 @@ def _python(value: Any, levels: int) -> Any:
     match kind:
         case "array_value":
             check_levels(levels)
-            return [_python(item, levels - 1) for item in value.array_value.values]
+            items = value.array_value.values[:]
+            return [item.string_value or _python(item, levels - 1) for item in items]
         case "kvlist_value":
             check_levels(levels)
-            pairs = value.kvlist_value.values
+            pairs = value.kvlist_value.values[:]
             return {pair.key: _python(pair.value, levels - 1) for pair in pairs}
         case "string_value" | "bool_value" | "int_value" | "double_value" | "bytes_value":
             return getattr(value, kind)

@@ -1,6 +1,6 @@
 """Assay's own spans, which no evaluator may judge: a judge that judges its judges never ends."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .span import Span
@@ -23,6 +23,8 @@ def is_own(span: Span) -> bool:
     """
     if is_score(span.scope, span.attributes):
         return True
+    if span.is_unread and not _hold_preamble(span.attributes.values()):
+        return False  # as all but a judge's calls, whose messages may stay unread therefore
     if not span.messages_in:
         return False
     message = span.messages_in[0]
@@ -31,6 +33,19 @@ def is_own(span: Span) -> bool:
         and message.content is not None
         and message.content.startswith(PREAMBLE)
     )
+
+
+def _hold_preamble(values: Iterable[Any]) -> bool:
+    """Whether one of the attributes' values has the preamble: as plain ASCII it is also in JSON."""
+    for value in values:
+        if isinstance(value, str):
+            if PREAMBLE in value:
+                return True
+        elif isinstance(value, list | dict):
+            inner = value.values() if isinstance(value, dict) else value
+            if _hold_preamble(inner):
+                return True
+    return False
 
 
 def is_score(scope: str, attributes: Mapping[str, Any]) -> bool:

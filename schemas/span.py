@@ -180,6 +180,11 @@ class Span:
         return span
 
     @property
+    def is_unread(self) -> bool:
+        """Whether the content is still to be read, all of it from the attributes."""
+        return _READ_CONTENT in self.__dict__
+
+    @property
     def has_content(self) -> bool:
         """Whether there is anything to judge: text or tool calls, in or out."""
         return bool(

@@ -40,6 +40,28 @@ class Stretched(BaseModel):
     metadata: str = ""
 
 
+class TraceStretch(BaseModel):
+    """Where the whole traces of one partition begin, and how far they are.
+
+    Attributes:
+        begin: A trace that begins at this offset, or behind it, is evaluated.
+        end: Unless it begins at this one, or behind it.
+        until: What is read at most, for the rest of those that began before `end`.
+        offset: All that began below it are done: their outcomes are acknowledged.
+        done: Those that are done and began above it, by trace id, with their first offset.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    topic: str
+    partition: NonNegativeInt
+    begin: NonNegativeInt
+    end: NonNegativeInt
+    until: NonNegativeInt
+    offset: NonNegativeInt
+    done: dict[str, NonNegativeInt] = {}
+
+
 class Checkpoint(BaseModel):
     """The whole state of a backfill, as its file holds it.
 
@@ -49,7 +71,8 @@ class Checkpoint(BaseModel):
         end: `--to`.
         routes: `--route`.
         evaluators: `--evaluator`.
-        parts: What it reads.
+        parts: What it reads of single spans.
+        traces: What it reads of whole traces; None: nobody asked for it so far.
         taken: Where retention may have taken records of this time before it began: topic,
             partition, and the first offset that was left.
         is_finished: Whether all of it is done.
@@ -63,6 +86,7 @@ class Checkpoint(BaseModel):
     routes: tuple[str, ...]
     evaluators: tuple[str, ...]
     parts: list[Stretched] = []
+    traces: list[TraceStretch] | None = None
     taken: list[tuple[str, int, int]] = []
     is_finished: bool = False
 
@@ -73,20 +97,39 @@ class Checkpoint(BaseModel):
 
     @property
     def done(self) -> int:
-        """How many of them are done for certain."""
+        """How many of them are done for certain, of spans and of traces."""
+        if self.traces is None:
+            return self.done_of_spans
+        return min(self.done_of_spans, self.done_of_traces)
+
+    @property
+    def done_of_spans(self) -> int:
+        """How many of them have no span left to evaluate."""
         return sum(part.offset - part.begin for part in self.parts)
 
-    def note(self, commits: Sequence[Commit]) -> None:
-        """Take in what was finished."""
+    @property
+    def done_of_traces(self) -> int:
+        """How many of them begin no trace that is left to evaluate."""
+        return sum(part.offset - part.begin for part in self.traces or ())
+
+    def note(self, commits: Sequence[Commit]) -> bool:
+        """Take in what was finished of the spans; whether anything was."""
         parts = {(part.topic, part.partition): part for part in self.parts}
         for commit in commits:
             part = parts[commit.partition]
             part.offset, part.metadata = min(commit.offset, part.end), commit.metadata
+        return bool(commits)
 
-    def finish(self) -> None:
-        """All is done: what is left of offsets are gaps in the logs."""
+    def finish_spans(self) -> None:
+        """All spans are done: what is left of offsets are gaps in the logs."""
         for part in self.parts:
             part.offset, part.metadata = part.end, ""
+
+    def finish(self) -> None:
+        """All is done."""
+        self.finish_spans()
+        for part in self.traces or ():
+            part.offset, part.done = part.end, {}
         self.is_finished = True
 
     def assign(self, offsets: Offsets) -> None:
@@ -182,6 +225,36 @@ def measure(reader: TopicReader, topics: Sequence[str], checkpoint: Checkpoint) 
                 checkpoint.parts.append(
                     Stretched(topic=topic, partition=index, begin=start, end=stop, offset=start)
                 )
+
+
+def measure_traces(
+    reader: TopicReader, checkpoint: Checkpoint, max_age_s: float
+) -> list[TraceStretch]:
+    """Where whole traces begin, and how far they may go on: `max_age_s` after the time's end.
+
+    Raises:
+        TopicUnreadable: A topic is not there, or no broker answers.
+    """
+    until_ms = _ms(checkpoint.end) + int(max_age_s * 1000)
+    traces = []
+    for topic in dict.fromkeys(part.topic for part in checkpoint.parts):
+        parts = [part for part in checkpoint.parts if part.topic == topic]
+        bounds = reader.bounds(topic)
+        last = reader.offsets_at(topic, [part.partition for part in parts], until_ms) or {}
+        for part in parts:
+            until = last.get(part.partition)
+            until = bounds[part.partition][1] if until is None else until
+            traces.append(
+                TraceStretch(
+                    topic=topic,
+                    partition=part.partition,
+                    begin=part.begin,
+                    end=part.end,
+                    until=max(part.end, until),
+                    offset=part.begin,
+                )
+            )
+    return traces
 
 
 class Reading:

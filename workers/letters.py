@@ -9,7 +9,6 @@ from schemas.reasons import DeadLetterReason
 
 from .engine import Job
 from .flight import Work
-from .retries import id_of
 from .topic_reader import Read, Stretch
 
 BOMB = DeadLetterReason.BAD_COMPRESSION.value
@@ -145,7 +144,7 @@ class Published:
             self._ids.add(outcome.evaluation_id)
 
     def __contains__(self, job: Job) -> bool:
-        return id_of(job) in self._ids
+        return job.evaluation_id in self._ids
 
 
 @dataclass(slots=True)

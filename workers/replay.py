@@ -8,12 +8,11 @@ outage is waited for, and a claim is released when the outcomes are acknowledged
 consumer group: nothing here can move what live workers have committed.
 """
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from schemas.config import Config, DeadLettersConfig
+from schemas.config import Config
 from schemas.events import Emit
 from schemas.limits import Limits
 from schemas.otlp import Encoding
@@ -26,14 +25,16 @@ from .dead_letters import Limit
 from .engine import Engine, Job
 from .flight import Flight, Work
 from .gate import Gate
-from .intake import Intake
-from .offsets import Claim, Offsets
+from .intake import Counted, Intake
+from .offsets import Claim, Offsets, Partition
 from .pipeline import Pipeline
 from .publisher import Publisher
 from .replay_source import NO_BEGINNING, ReplaySource
 from .router import Router
+from .seams import Reader
 from .spend import Spend
 from .topic_reader import Read
+from .trace_intake import TraceIntake
 
 LANE = "replay"
 """In the place of a lane's name, in events."""
@@ -60,19 +61,19 @@ class Tally:
 
 
 class Replay:
-    """Evaluates chosen spans of given records once more. Used from one event loop, once.
+    """Makes chosen evaluations of given records once more. Used from one event loop, once.
 
     Args:
-        config: Routes, limits, topics.
+        config: Limits, topics.
         evaluators: Those to use.
+        intake: Reads the records, and says which evaluations to make.
         origin: What asks for it; goes on every outcome.
         publisher: Writes the outcomes.
         emit: Where events go.
         observe: Told of outcomes that are acknowledged.
-        choose: Which evaluations to make.
-        remembers: As `Intake`; 0 where the records are not all of a stretch: what stood between
-            them is not known, so that none of two copies of a call might be evaluated.
         spend: What pays for judges; None: nobody counts it.
+        tally: Where it counts, if it is one of several that belong together.
+        carry: Takes the records through the hops, if not as a lane of spans does.
 
     Attributes:
         tally: What it has come to so far.
@@ -85,21 +86,23 @@ class Replay:
         config: Config,
         evaluators: Mapping[str, Configured],
         *,
+        intake: Reader,
         origin: Origin,
         publisher: Publisher,
         emit: Emit,
         observe: Callable[[Sequence[Outcome]], None],
-        choose: Choose,
-        remembers: int = 0,
         spend: Spend | None = None,
+        tally: Tally | None = None,
+        carry: Callable[[Pipeline], Awaitable[None]] = Pipeline.run,
     ) -> None:
-        self.tally = Tally()
+        self.tally = tally or Tally()
         self.offsets = Offsets()
         self.waiting_for: dict[str, str] = {}
         self._gate = Gate(config.limits.in_flight, config.limits.in_flight_bytes)
         self._flight = Flight(config.stop.drain_s, config.stop.flush_s)
         self._source = ReplaySource(self.offsets, self._flight, self._gate)
         self._observe = observe
+        self._carry = carry
         for judge in judges_of(evaluators.values()):
             judge.on_blocked(_Switch(f'judge "{judge.name}"', self._gate, self.waiting_for))
         if spend is not None:
@@ -107,9 +110,7 @@ class Replay:
         self._pipeline = Pipeline(
             lane=LANE,
             consumer=self._source,
-            intake=_ReplayIntake(
-                _intake(config, evaluators, emit, remembers), choose=choose, tally=self.tally
-            ),
+            intake=_Begun(intake, self.tally),
             gate=self._gate,
             engine=Engine(
                 emit,
@@ -153,7 +154,7 @@ class Replay:
         """
         self._source.open(reads, claim)
         try:
-            await self._pipeline.run()
+            await self._carry(self._pipeline)
         finally:
             await self._flight.abandon()
 
@@ -212,45 +213,120 @@ class _Switch:
 
 
 @dataclass(frozen=True, slots=True)
-class _ReplayIntake:
-    """Reads records as a lane does, and leaves of their evaluations those that are wanted."""
+class _Begun:
+    """Counts what is begun, and leaves letters alone: they are on their topic already."""
 
-    intake: Intake
-    choose: Choose
+    intake: Reader
     tally: Tally
 
     def read(self, record: Record) -> Work:
         work = self.intake.read(record)
-        source = Source(record.topic, record.partition, record.offset)
-        # Somebody asks for these now: that they are old is no reason to skip them.
-        work.jobs = [
-            replace(job, selected=replace(job.selected, max_age_s=None))
-            for job in self.choose(source, work)
-        ]
+        work.jobs = begun(work.jobs, self.tally)
         work.letters.clear()
-        self.tally.planned += len(work.jobs)
         return work
 
 
-def _intake(
-    config: Config, evaluators: Mapping[str, Configured], emit: Emit, remembers: int
-) -> Intake:
-    return Intake(
+def begun(jobs: Iterable[Job], tally: Tally) -> list[Job]:
+    """Evaluations that are about to begin, counted.
+
+    Somebody asks for them now: that they are old is no reason to skip them.
+    """
+    found = [replace(job, selected=replace(job.selected, max_age_s=None)) for job in jobs]
+    tally.planned += len(found)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenSpans:
+    """Reads records as a lane does, and leaves of their evaluations those that are wanted."""
+
+    intake: Intake
+    choose: Choose
+
+    def read(self, record: Record) -> Work:
+        """Decode a record; those of its evaluations that are chosen."""
+        work = self.intake.read(record)
+        source = Source(record.topic, record.partition, record.offset)
+        work.jobs = list(self.choose(source, work))
+        return work
+
+
+class NoLimit(Limit):
+    """Counts what cannot be read, and stops nothing.
+
+    It is dead letters already, however much: nothing can drain here.
+    """
+
+    def __init__(self) -> None:
+        self.unreadable = 0
+
+    def count(self, *, readable: bool, what: str) -> None:  # noqa: ARG002  as it is in a lane
+        """Take one record into account."""
+        self.unreadable += not readable
+
+
+def span_intake(
+    config: Config,
+    evaluators: Mapping[str, Configured],
+    emit: Emit,
+    choose: Choose,
+    *,
+    remembers: int = 0,
+) -> ChosenSpans:
+    """What reads the records of a replay of spans.
+
+    Args:
+        config: Routes, limits.
+        evaluators: Those to use.
+        emit: Where events go.
+        choose: Which evaluations to make.
+        remembers: As `Intake`; 0 where the records are not all of a stretch: what stood between
+            them is not known, so that none of two copies of a call might be evaluated.
+    """
+    intake = Intake(
         LANE,
         router=Router(config.routes, emit),
         evaluators=evaluators,
-        limits=Limits(
-            message_bytes=config.limits.message_bytes,
-            spans_per_message=config.limits.spans_per_message,
-            attributes_per_span=config.limits.attributes_per_span,
-        ),
+        limits=_limits(config),
         encoding=Encoding(config.kafka.encoding),
-        # Unreadable records are dead letters already, however many: nothing can drain here.
-        limit=Limit(DeadLettersConfig(max_consecutive=sys.maxsize, max_ratio=1.0)),
+        limit=NoLimit(),
         counts=False,
         count_all=False,
         group_attributes=config.cost.group_by.attributes,
-        count=lambda _: None,
+        count=_ignore,
         emit=emit,
         remembers=remembers,
     )
+    return ChosenSpans(intake, choose)
+
+
+def trace_intake(
+    config: Config,
+    evaluators: Mapping[str, Configured],
+    router: Router,
+    *,
+    knows: Callable[[Partition, str], bool] = lambda _, __: True,
+    limit: Limit | None = None,
+) -> TraceIntake:
+    """What says of the records of whole traces what is in them; `knows` as in `TraceIntake`."""
+    return TraceIntake(
+        router=router,
+        evaluators=evaluators,
+        limits=_limits(config),
+        encoding=Encoding(config.kafka.encoding),
+        limit=limit or NoLimit(),
+        knows=knows,
+        count=_ignore,
+    )
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(
+        message_bytes=config.limits.message_bytes,
+        spans_per_message=config.limits.spans_per_message,
+        attributes_per_span=config.limits.attributes_per_span,
+    )
+
+
+def _ignore(_: Counted) -> None:
+    pass

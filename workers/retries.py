@@ -1,14 +1,15 @@
 """Which outcomes to try again, and where the records that they came from stand."""
 
+import sys
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from evaluators.contract import Scope
 from schemas.outcome import Outcome, Source, evaluation_id
 from schemas.reasons import Reason, Status
 
-from .configured import Configured
+from .configured import TRACE, Configured
 from .engine import Job
 from .flight import Work
 from .topic_reader import Read, Stretch, Stretches, TopicMissing, TopicReader
@@ -24,11 +25,16 @@ RETRIED = frozenset(
 
 _NEAR = 500
 _POLICIES = ("full", "redacted", "none")
+_IN_PARTS = frozenset({Reason.TRACE_SPLIT, Reason.TRACE_EVICTED})
+"""Of a trace that was not read to its end: the records that its outcome names are a part of it."""
+
+Stands = tuple[tuple[str, int, "array[int]"], ...]
+"""Where records stand: topic, partition, offsets. A trace may have thousands of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One evaluation to make again."""
+    """One evaluation to make again; `span_id` is empty for that of a whole trace, as in its id."""
 
     evaluation_id: str
     trace_id: str
@@ -37,21 +43,56 @@ class Wanted:
     version: str
     fingerprint: str
     reason: Reason
-    sources: tuple[Source, ...]
+    revision: int
+    stands: Stands
 
     @classmethod
     def of(cls, outcome: Outcome, reason: Reason) -> "Wanted":
         """What has to be known of an outcome to make it again."""
+        ref = outcome.evaluator
+        is_whole = outcome.evaluation_id == evaluation_id(outcome.trace_id, "", ref)
         return cls(
             outcome.evaluation_id,
             outcome.trace_id,
-            outcome.span_id,
-            outcome.evaluator.name,
-            outcome.evaluator.version,
-            outcome.evaluator.fingerprint,
+            "" if is_whole else outcome.span_id,
+            sys.intern(ref.name),  # the same in many outcomes
+            sys.intern(ref.version),
+            sys.intern(ref.fingerprint),
             reason,
-            outcome.sources,
+            outcome.revision,
+            packed(outcome.sources),
         )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is of a whole trace."""
+        return not self.span_id
+
+    @property
+    def sources(self) -> list[Source]:
+        """The records that it was made from."""
+        return [
+            Source(topic, partition, offset)
+            for topic, partition, offsets in self.stands
+            for offset in offsets
+        ]
+
+    @property
+    def first(self) -> Source:
+        """The first of these records."""
+        topic, partition, offsets = self.stands[0]
+        return Source(topic, partition, offsets[0])
+
+
+def packed(sources: Iterable[Source]) -> Stands:
+    """Where these stand, each once, in ascending order: eight bytes for each of a partition."""
+    found: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for source in sources:
+        found[sys.intern(source.topic), source.partition].add(source.offset)
+    return tuple(
+        (topic, partition, array("q", sorted(offsets)))
+        for (topic, partition), offsets in found.items()
+    )
 
 
 class Unsettled:
@@ -104,15 +145,17 @@ class Leavings:
 
     NOT_CONFIGURED = "the config does not name their evaluator any more"
     CHANGED = "their evaluator has changed since, so its outcome would have another evaluation_id"
-    OF_A_TRACE = "they are of a whole trace, which cannot be read again by offsets"
+    IN_PARTS = "they name a part of their trace, which must not stand for the whole"
     NOT_SELECTED = "their record asks for no such evaluation any more: routes or sampling changed"
     UNREADABLE = "their record cannot be read any more"
     GONE = "retention has taken their record"
+    GONE_OF_A_TRACE = "retention has taken some of their trace, and the rest must not stand for it"
 
-    def lose(self, source: Source) -> None:
-        """Count one whose record is gone."""
-        self.counts[self.GONE] += 1
-        self.gone[source.topic, source.partition].add(source.offset)
+    def lose(self, wanted: Wanted, gone: Collection[Source]) -> None:
+        """Count one of which records are gone."""
+        self.counts[self.GONE_OF_A_TRACE if wanted.is_whole else self.GONE] += 1
+        for source in gone:
+            self.gone[source.topic, source.partition].add(source.offset)
 
 
 def choose(
@@ -124,10 +167,14 @@ def choose(
         configured = evaluators.get(wanted.evaluator)
         if configured is None:
             leavings.counts[Leavings.NOT_CONFIGURED] += 1
-        elif configured.evaluator.scope is not Scope.SPAN or len(wanted.sources) != 1:
-            leavings.counts[Leavings.OF_A_TRACE] += 1
-        elif (wanted.version, wanted.fingerprint) not in _identities(configured):
+        elif wanted.is_whole != (configured.lane == TRACE) or (
+            (wanted.version, wanted.fingerprint) not in _identities(configured)
+        ):
             leavings.counts[Leavings.CHANGED] += 1
+        elif wanted.reason in _IN_PARTS:
+            leavings.counts[Leavings.IN_PARTS] += 1
+        elif not wanted.stands:
+            leavings.counts[Leavings.UNREADABLE] += 1
         else:
             kept.append(wanted)
     return kept
@@ -139,29 +186,38 @@ def _identities(configured: Configured) -> set[tuple[str, str]]:
 
 
 class Choice:
-    """Picks the wanted evaluations out of what a record asks for, and remembers which are left."""
+    """Picks the wanted evaluations out of what records ask for, and remembers which are left."""
 
     def __init__(self, wanted: Iterable[Wanted]) -> None:
         self._left = {each.evaluation_id: each for each in wanted}
-        self._spans: dict[Source, dict[tuple[str, str, str], str]] = defaultdict(dict)
-        for each in self._left.values():
-            key = (each.trace_id, each.span_id, each.evaluator)
-            self._spans[each.sources[0]][key] = each.evaluation_id
+        self._ids = {
+            (each.trace_id, each.span_id, each.evaluator): each.evaluation_id
+            for each in self._left.values()
+        }
         self._changed: set[str] = set()
         self._read: set[Source] = set()
 
     def __call__(self, source: Source, work: Work) -> list[Job]:
-        """The wanted evaluations of one record."""
-        here = self._spans.get(source, {})
-        if not work.letters or work.jobs:
-            self._read.add(source)
+        """The wanted evaluations of the spans of one record."""
+        return self.pick(source, work.jobs, is_read=not work.letters or bool(work.jobs))
+
+    def pick(self, first: Source, jobs: Iterable[Job], *, is_read: bool) -> list[Job]:
+        """Those that are wanted.
+
+        Args:
+            first: The record that they are of; of a trace the first one.
+            jobs: What it asks for.
+            is_read: Whether it, and all that belongs to it, could be read.
+        """
+        if is_read:
+            self._read.add(first)
         picked = []
-        for job in work.jobs:
-            key = id_of(job)
-            if self._left.pop(key, None) is not None:
+        for job in jobs:
+            if self._left.pop(job.evaluation_id, None) is not None:
                 picked.append(job)
                 continue
-            was = here.get((job.span.trace_id, job.span.span_id, job.evaluator.name))
+            span_id = job.span.span_id if job.whole is None else ""
+            was = self._ids.get((job.span.trace_id, span_id, job.evaluator.name))
             if was is not None:
                 self._changed.add(was)
         return picked
@@ -169,21 +225,36 @@ class Choice:
     def account(self, leavings: Leavings, gone: Collection[Source]) -> None:
         """Say why what is left was not made again."""
         for each in self._left.values():
-            source = each.sources[0]
-            if source in gone:
-                leavings.lose(source)
+            lost = [source for source in each.sources if source in gone]
+            if lost:
+                leavings.lose(each, lost)
             elif each.evaluation_id in self._changed:
                 leavings.counts[Leavings.CHANGED] += 1
-            elif source in self._read:
+            elif each.first in self._read:
                 leavings.counts[Leavings.NOT_SELECTED] += 1
             else:
                 leavings.counts[Leavings.UNREADABLE] += 1
 
 
-def id_of(job: Job) -> str:
-    """The `evaluation_id` that the outcome of a job will have."""
-    ref = job.evaluator.ref(job.selected.content)
-    return evaluation_id(job.span.trace_id, job.span.span_id, ref)
+class Standing:
+    """Knows which records stand on their topics still, by each topic's bounds at the first look."""
+
+    def __init__(self, reader: TopicReader) -> None:
+        self._reader = reader
+        self._bounds: dict[str, dict[int, tuple[int, int]]] = {}
+
+    def gone(self, sources: Iterable[Source]) -> set[Source]:
+        """Those that do not stand there any more."""
+        return {source for source in sources if not self._has(source)}
+
+    def _has(self, source: Source) -> bool:
+        if source.topic not in self._bounds:
+            try:
+                self._bounds[source.topic] = self._reader.bounds(source.topic)
+            except TopicMissing:
+                self._bounds[source.topic] = {}
+        low, high = self._bounds[source.topic].get(source.partition, (0, 0))
+        return low <= source.offset < high
 
 
 class Places:
@@ -200,11 +271,10 @@ class Places:
     def __init__(self, reader: TopicReader, sources: Iterable[Source]) -> None:
         self._reader = reader
         self._wanted: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
-        self.gone: set[Source] = set()
-        for source in sources:
+        wanted = set(sources)
+        self.gone = Standing(reader).gone(wanted)
+        for source in wanted - self.gone:
             self._wanted[source.topic][source.partition].add(source.offset)
-        for topic in list(self._wanted):
-            self._leave_out_gone(topic)
 
     @property
     def count(self) -> int:
@@ -215,7 +285,7 @@ class Places:
         """The records, in the order of their partitions; `look` is called at every poll."""
         for topic, parts in self._wanted.items():
             unread = {index: set(offsets) for index, offsets in parts.items()}
-            runs = {index: _runs(offsets) for index, offsets in parts.items() if offsets}
+            runs = {index: _runs(offsets) for index, offsets in parts.items()}
             while runs:
                 now = [Stretch(index, *found.pop(0), is_all=False) for index, found in runs.items()]
                 runs = {index: found for index, found in runs.items() if found}
@@ -226,17 +296,6 @@ class Places:
                         yield read
             # Retention may have taken some since their partition's bounds were asked for.
             self.gone |= {Source(topic, index, o) for index, left in unread.items() for o in left}
-
-    def _leave_out_gone(self, topic: str) -> None:
-        try:
-            bounds = self._reader.bounds(topic)
-        except TopicMissing:
-            bounds = {}
-        for index, offsets in list(self._wanted[topic].items()):
-            low, high = bounds.get(index, (0, 0))
-            there = {offset for offset in offsets if low <= offset < high}
-            self.gone |= {Source(topic, index, offset) for offset in offsets - there}
-            self._wanted[topic][index] = there
 
 
 def _runs(offsets: Collection[int]) -> list[tuple[int, int]]:

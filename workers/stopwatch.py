@@ -13,51 +13,56 @@ from .wall import outside
 
 
 class Stopwatch:
-    """Counts an evaluator's own time down. Belongs to one event loop."""
+    """Counts an evaluator's own time down. Belongs to one event loop, and is waited for once."""
 
     def __init__(self, limit_s: float) -> None:
         self._left_s = limit_s
         self._since = time.monotonic()
         self._pauses = 0
-        self._went_on = asyncio.Event()
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds left, None while it stands still."""
-        if self._pauses:
-            return None
-        return self._left_s - (time.monotonic() - self._since)
+        self._over: asyncio.Future[None] | None = None
+        """Ends when the task did, or when no time is left; None before anybody waits."""
+        self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Stand still inside the block; blocks may overlap."""
         if not self._pauses:
             self._left_s -= time.monotonic() - self._since
+            self._stop()
         self._pauses += 1
-        self._went_on.clear()
         try:
             yield
         finally:
             self._pauses -= 1
             if not self._pauses:
                 self._since = time.monotonic()
-                self._went_on.set()
+                self._start()
 
     async def until_done(self, task: asyncio.Future[Any]) -> bool:
         """Wait for a task within the time that is left; True when it ended."""
-        while not task.done():
-            left_s = self.left_s
-            if left_s is None:
-                went_on = asyncio.create_task(self._went_on.wait())
-                try:
-                    await asyncio.wait((task, went_on), return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    went_on.cancel()
-                continue
-            if left_s <= 0:
-                return False
-            await asyncio.wait({task}, timeout=left_s)
-        return True
+        self._over = asyncio.get_running_loop().create_future()
+        task.add_done_callback(self._end)
+        if not self._pauses:
+            self._start()
+        try:
+            await self._over
+        finally:
+            task.remove_done_callback(self._end)
+            self._stop()
+        return task.done()
+
+    def _start(self) -> None:
+        if self._over is not None and not self._over.done():
+            self._timer = self._over.get_loop().call_later(self._left_s, self._end)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _end(self, _: object = None) -> None:
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
 
 
 @dataclass(frozen=True, slots=True)

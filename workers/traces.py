@@ -108,6 +108,14 @@ class Traces:
         """Whether a trace waits, or is remembered: its spans are then worth a look."""
         return trace_id in self._waiting[partition] or trace_id in self._concluded[partition]
 
+    def waits(self, partition: Partition, trace_id: str) -> bool:
+        """Whether a trace waits."""
+        return trace_id in self._waiting[partition]
+
+    def pass_over(self, partition: Partition, trace_id: str) -> None:
+        """Take a trace as concluded that was not seen from its beginning: its spans are late."""
+        self._note_concluded(partition, trace_id, had_outcome=True)
+
     def add(self, part: Part, share: SharedClaim) -> None:
         """Take in what a record says of a trace; it holds the record's claim while it waits."""
         partition = share.claim.partition
@@ -246,7 +254,12 @@ class Traces:
         """
         if not trace.selected and trace.cut is None:
             return
-        known = self._concluded[trace.claim.partition]
-        known[trace.trace_id] = bool(trace.selected)
+        self._note_concluded(
+            trace.claim.partition, trace.trace_id, had_outcome=bool(trace.selected)
+        )
+
+    def _note_concluded(self, partition: Partition, trace_id: str, *, had_outcome: bool) -> None:
+        known = self._concluded[partition]
+        known[trace_id] = had_outcome
         if len(known) > self._remembered:
             known.popitem(last=False)

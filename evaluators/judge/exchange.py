@@ -35,10 +35,9 @@ from .modes import Mode, Modes
 from .price import Price
 from .prompt import Prompt
 from .request import Request
-from .transport import JudgeApi, trace_headers
+from .transport import JudgeApi
 from .verdict import answer_contract
 
-_PATH = "/chat/completions"
 _MIN_ERROR_STATUS = 300
 _NAME_CHARS = 256
 _HTTP_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError)
@@ -262,12 +261,7 @@ class Exchange:
             # that drips a byte a second would never meet it.
             async with asyncio.timeout(max(0.0, seconds)):
                 with not_traced():
-                    return await self._api.post(
-                        _PATH,
-                        cast_to=httpx2.Response,
-                        content=body,
-                        options={"headers": trace_headers()},
-                    )
+                    return await self._api.complete(body)
         except TimeoutError:
             raise TimedOut(f"no whole answer within {seconds:.3g} s") from None
         except openai.OpenAIError as error:

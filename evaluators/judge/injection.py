@@ -8,6 +8,7 @@ from functools import cache
 import re2  # type: ignore[import-untyped]
 
 from evaluators.lookalikes import fold
+from evaluators.patterns import compile_regex
 
 from .clean import INVISIBLE, clean
 
@@ -15,13 +16,14 @@ _MAX_INVISIBLE = 3
 """Invisible characters that an honest text may have (emoji and some scripts use them)."""
 
 _ENCODED = re.compile(r"(?:[A-Za-z0-9+/]{4}){5,512}(?:[A-Za-z0-9+/]{2,3}={0,2})?")
-_MIN_ENCODED = 20
-"""Characters of the shortest run that could be base64."""
 _MAX_ENCODED = 16
 """Runs that could be base64 and are looked into; a text with more is a file, not an order."""
 _SPACED = re.compile(r"(?:\b\w[ ._*-]{1,3}){5,200}\w\b")
-_MAYBE_SPACED = re.compile(r"[ ._*-]\w[ ._*-]{1,3}\w[ ._*-]{1,3}\w[ ._*-]")
-"""Stands in all that is spaced, and is looked for in a quarter of the time."""
+_LETTER, _GAP = r"[\pL\pN\pM_]", "[ ._*-]"
+_MAYBE_DISGUISED = compile_regex(
+    rf"[A-Za-z0-9+/]{{20}}|{_GAP}{_LETTER}{_GAP}{{1,3}}{_LETTER}{_GAP}{{1,3}}{_LETTER}{_GAP}"
+)
+"""Stands in all that is encoded or spaced, and is looked for in a tenth of the time."""
 
 _OLD = r"previous|prior|above|earlier|preceding|foregoing|former|initial|original|system"
 _RULES = r"instructions?|rules|prompts?|directions|guidelines|rubrics?|criteria|messages?"
@@ -174,11 +176,11 @@ def _copies(text: str) -> Iterator[str]:
         yield cleaned
     if not cleaned.isascii():
         yield fold(cleaned)
-    for spaced in _SPACED.finditer(cleaned) if _MAYBE_SPACED.search(cleaned) else ():
+    if not _MAYBE_DISGUISED.search(cleaned):
+        return
+    for spaced in _SPACED.finditer(cleaned):
         wide = re.sub(r"[ ._*-]{2,3}", "\n", spaced.group())
         yield re.sub(r"[ ._*-]", "", wide).replace("\n", " ")
-    if max(map(len, cleaned.split()), default=0) < _MIN_ENCODED:
-        return
     for encoded in list(_ENCODED.finditer(cleaned))[:_MAX_ENCODED]:
         yield base64.b64decode(encoded.group() + "==").decode("latin-1")
 

@@ -15,6 +15,7 @@ from yarl import URL
 
 from schemas.config import JudgeConfig
 
+_PATH = "/chat/completions"
 _CONNECT_S = 5.0
 _KEEPALIVE_S = 60.0
 _INFLATE_WINDOW = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
@@ -32,11 +33,10 @@ class CappedTransport(httpx2.AsyncBaseTransport):
 
     Args:
         config: The judge's section of the config.
-        tls: Whom to trust.
     """
 
-    def __init__(self, config: JudgeConfig, tls: ssl.SSLContext) -> None:
-        self._tls = tls
+    def __init__(self, config: JudgeConfig) -> None:
+        self._tls = ssl.create_default_context(cafile=config.ca_file)
         self._proxy = config.proxy
         self._max_bytes = config.max_response_bytes
         self._timeout = aiohttp.ClientTimeout(
@@ -53,16 +53,17 @@ class CappedTransport(httpx2.AsyncBaseTransport):
         """
         if self._session is None:
             self._session = self._open_session()
+        body = await request.aread()
         try:
             async with self._session.request(
                 request.method,
                 _parsed(str(request.url)),
                 headers=request.headers.multi_items(),
-                data=request.content or None,
+                data=body or None,
                 allow_redirects=False,
                 proxy=self._proxy,
             ) as response:
-                body = await self._read(response)
+                answer = await self._read(response)
         except TimeoutError as error:
             raise httpx2.ReadTimeout(type(error).__name__) from error
         except aiohttp.ClientConnectorError as error:
@@ -75,7 +76,7 @@ class CappedTransport(httpx2.AsyncBaseTransport):
             for name, value in response.raw_headers
             if name.lower() not in (b"content-encoding", b"content-length", b"transfer-encoding")
         ]
-        return httpx2.Response(response.status, headers=kept, content=body)
+        return httpx2.Response(response.status, headers=kept, content=answer, request=request)
 
     def _open_session(self) -> aiohttp.ClientSession:
         # The limiter decides how many are in flight; a pool must never be the queue.
@@ -115,6 +116,21 @@ class CappedTransport(httpx2.AsyncBaseTransport):
             await self._session.close()
 
 
+class PlainClient(httpx2.AsyncClient):
+    """Hands a request to its transport as it is, and the response back as it came.
+
+    It has no redirects, cookies, hooks and credentials to look after, and does not look.
+    """
+
+    def __init__(self, transport: CappedTransport) -> None:
+        self._capped = transport
+        super().__init__(transport=transport, trust_env=False)
+
+    async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
+        """Send one request."""
+        return await self._capped.handle_async_request(request)
+
+
 @lru_cache(maxsize=64)
 def _parsed(url: str) -> URL:
     return URL(url, encoded=True)
@@ -148,6 +164,10 @@ class JudgeApi(AsyncOpenAI):
             **config.headers,
         }
         self._urls: dict[str, httpx2.URL] = {}
+        # With a key, or the SDK makes one for each call; it is a header that is not sent.
+        self._completion = FinalRequestOptions.construct(
+            method="post", url=_PATH, idempotency_key="none"
+        )
         super().__init__(
             api_key=key,
             base_url=config.base_url,
@@ -167,6 +187,14 @@ class JudgeApi(AsyncOpenAI):
     def _validate_headers(self, headers: Any, custom_headers: Any) -> None:
         """Accept a request without a key: many self-hosted endpoints have none."""
 
+    async def complete(self, body: bytes) -> httpx2.Response:
+        """Send a chat completion that is written down already.
+
+        `post` would make the same options each time anew.
+        """
+        changed = {"content": body, "headers": trace_headers()}
+        return await self.request(httpx2.Response, self._completion.model_copy(update=changed))
+
     def _build_request(
         self, options: FinalRequestOptions, *, retries_taken: int = 0
     ) -> httpx2.Request:
@@ -176,13 +204,14 @@ class JudgeApi(AsyncOpenAI):
             request = super()._build_request(options, retries_taken=retries_taken)
             url = self._urls[options.url] = request.url
         given = options.headers if isinstance(options.headers, Mapping) else {}
-        headers = [
-            (name, value)
+        headers = {
+            name: value
             for name, value in {**self._own_headers, **given}.items()
             if isinstance(value, str)
-        ]
-        content = options.content if isinstance(options.content, bytes) else None
-        return httpx2.Request(options.method, url, headers=headers, content=content)
+        }
+        content = options.content if isinstance(options.content, bytes) else b""
+        body = httpx2.ByteStream(content)  # and no header of the library's own beside ours
+        return httpx2.Request(options.method, url, headers=headers, stream=body)
 
 
 def open_api(config: JudgeConfig) -> JudgeApi:
@@ -191,14 +220,7 @@ def open_api(config: JudgeConfig) -> JudgeApi:
     Raises:
         OSError: `ca_file` cannot be read (`ssl.SSLError`, if it holds no certificate).
     """
-    tls = ssl.create_default_context(cafile=config.ca_file)
-    http_client = httpx2.AsyncClient(
-        transport=CappedTransport(config, tls),
-        follow_redirects=False,
-        trust_env=False,
-        timeout=httpx2.Timeout(config.attempt_s, connect=min(_CONNECT_S, config.attempt_s)),
-    )
-    return JudgeApi(config, http_client)
+    return JudgeApi(config, PlainClient(CappedTransport(config)))
 
 
 def trace_headers() -> Mapping[str, str]:

@@ -52,12 +52,22 @@ USAGE_KEYS: frozenset[str] = frozenset().union(*(convention.usage_keys for conve
 """The only attributes that `usage` looks at, beside its group keys."""
 
 
+def convention_of(raw: RawSpan) -> Convention | None:
+    """The first convention that matches a span."""
+    attributes = raw.attributes
+    for convention in TABLE:
+        sign = convention.sign
+        if sign in attributes if isinstance(sign, str) else sign(raw):
+            return convention
+    return None
+
+
 def normalise(raw: RawSpan) -> Span:
     """Read a span by the first convention that matches; without one it is kind `other`."""
-    for convention in TABLE:
-        if convention.matches(raw):
-            return convention.read(raw)
-    return common(raw, None, SpanKind.OTHER, {})
+    convention = convention_of(raw)
+    if convention is None:
+        return common(raw, None, SpanKind.OTHER, {})
+    return convention.read(raw)
 
 
 def usage(raw: RawSpan, group_keys: tuple[str, ...] = ()) -> Usage | None:
@@ -68,15 +78,11 @@ def usage(raw: RawSpan, group_keys: tuple[str, ...] = ()) -> Usage | None:
         group_keys: Attributes whose values go to `Usage.groups`: the span's own, else the
             resource's.
     """
-    for convention in TABLE:
-        if convention.matches(raw):
-            read = convention.read_usage(raw)
-            if read is None or not group_keys:
-                return read
-            attributes, resource = raw.attributes, raw.resource
-            groups = tuple(
-                [label(attributes.get(key)) or label(resource.get(key)) for key in group_keys]
-            )
-            read.groups = groups  # nobody else has seen it yet
-            return read
-    return None
+    convention = convention_of(raw)
+    read = None if convention is None else convention.read_usage(raw)
+    if read is not None and group_keys:
+        attributes, resource = raw.attributes, raw.resource
+        read.groups = tuple(  # nobody else has seen it yet
+            [label(attributes.get(key)) or label(resource.get(key)) for key in group_keys]
+        )
+    return read

@@ -4,7 +4,7 @@ A convention imports this module and no other convention. Its functions run for 
 the topic (`read_usage`) or for every one that is kept (`read`), and none of them raises.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from schemas.messages import (
     read_tool_call,
     role_of,
 )
-from schemas.span import Message, RawSpan, ReadContent, Span, SpanKind, ToolCall, Usage
+from schemas.span import Message, RawSpan, Span, SpanKind, ToolCall, Usage
 from schemas.values import (
     Attributes,
     dump,
@@ -82,6 +82,10 @@ __all__ = [
 ]
 
 
+ContentReader = Callable[[Attributes], dict[str, Any]]
+"""Reads a span's content from its attributes; never raises."""
+
+
 @dataclass(frozen=True, slots=True)
 class Convention:
     """One way of writing an LLM application's spans.
@@ -90,16 +94,17 @@ class Convention:
         name: What `Span.convention` says.
         markers: At least one occurs, as bytes, in the serialised form (protobuf or JSON, with scope
             name and event names) of every span that matches: what lacks them all is never parsed.
-        matches: Whether a span is of this convention; the first of the table wins.
+        sign: What tells that a span is of this convention: an attribute that it has, or a function;
+            the first of the table wins.
         read: The span, normalised. Never raises, whatever the values.
-        usage_keys: The attributes that `matches` and `read_usage` look at.
+        usage_keys: The attributes that `sign` and `read_usage` look at.
         read_usage: The cost of an LLM call, or None where the span is no call. The span that it
             gets may have no attributes but those in `usage_keys`, and no events.
     """
 
     name: str
     markers: tuple[bytes, ...]
-    matches: Callable[[RawSpan], bool]
+    sign: str | Callable[[RawSpan], bool]
     read: Callable[[RawSpan], Span]
     usage_keys: frozenset[str]
     read_usage: Callable[[RawSpan], Usage | None]
@@ -163,7 +168,7 @@ def common(
     fields: dict[str, Any],
     *,
     content_setting: str | None = None,
-    content: ReadContent | None = None,
+    content: ContentReader | None = None,
 ) -> Span:
     """Build a span from what every OTLP span has and what a convention has read.
 
@@ -175,7 +180,8 @@ def common(
             service, environment, session, user, prompt, error. `error_type` None on a span in
             error means: look for it.
         content_setting: The setting that turns content on; kept only on an LLM span without any.
-        content: Reads `schemas.span.CONTENT_FIELDS`, once somebody asks for one of them.
+        content: Reads `schemas.span.CONTENT_FIELDS` from the attributes, once somebody asks for one
+            of them.
     """
     attributes, resource = raw.attributes, raw.resource
     if not _SELDOM_NAMED.isdisjoint(attributes):
@@ -189,11 +195,9 @@ def common(
     error = fields.setdefault("error", raw.status_code == 2)  # noqa: PLR2004  OTLP's STATUS_CODE_ERROR
     if error and fields.get("error_type") is None:
         fields["error_type"] = label(attributes.get("error.type")) or exception_type(raw)
-    if content_setting is not None and kind is SpanKind.LLM:
-        if content is not None:
-            content = partial(_with_setting, content, content_setting)
-        elif _is_bare(fields):
-            fields["content_setting"] = content_setting
+    setting = content_setting if kind is SpanKind.LLM else None
+    if content is None and setting is not None and _is_bare(fields):
+        fields["content_setting"] = setting
     fields["trace_id"] = raw.trace_id
     fields["span_id"] = raw.span_id
     fields["parent_span_id"] = raw.parent_span_id
@@ -209,7 +213,9 @@ def common(
     fields["attributes"] = attributes
     fields["resource"] = resource
     fields["size_bytes"] = raw.size_bytes
-    return Span.made(fields, content)
+    if content is None:
+        return Span.made(fields)
+    return Span.made(fields, partial(_read_content, content, attributes, setting))
 
 
 def _add_prompt(fields: dict[str, Any], attributes: Attributes) -> None:
@@ -219,9 +225,11 @@ def _add_prompt(fields: dict[str, Any], attributes: Attributes) -> None:
         fields["prompt_version"] = first_label(attributes, *_PROMPT_VERSION)
 
 
-def _with_setting(content: ReadContent, setting: str) -> dict[str, Any]:
-    fields = content()
-    if _is_bare(fields):
+def _read_content(
+    read: ContentReader, attributes: Attributes, setting: str | None
+) -> dict[str, Any]:
+    fields = read(attributes)
+    if setting is not None and _is_bare(fields):
         fields["content_setting"] = setting
     return fields
 
@@ -342,13 +350,13 @@ _USAGE_KEYS = {
 def provider_usage(usage: Any) -> dict[str, int]:
     """Read the usage object of OpenAI's and Anthropic's answers; what it lacks is left out."""
     found: dict[str, int] = {}
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return found
     for name, paths in _USAGE_KEYS.items():
         for path in paths:
             value: Any = usage
             for key in path:
-                value = value.get(key) if isinstance(value, Mapping) else None
+                value = value.get(key) if isinstance(value, dict) else None
             if (count := int_or_none(value)) is not None:
                 found[name] = count
                 break

@@ -9,7 +9,7 @@ Source: https://github.com/open-telemetry/semantic-conventions-genai (status: de
 """
 
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache
 from typing import Any
 
 from schemas.span import Message, RawSpan, Span, SpanKind, Usage
@@ -35,6 +35,7 @@ from .fields import (
 )
 
 _NAME = "gen_ai"
+_SIGN = "gen_ai.operation.name"
 
 _OFFICIAL = (
     "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY (versions before 2026: "
@@ -54,10 +55,7 @@ _SETTINGS = (
     ("com.anthropic.sdk", "an instrumentation of the client: the SDK's own spans have no content"),
 )
 """Scope name's beginning → what turns content on; the first that fits."""
-
-
-def _matches(raw: RawSpan) -> bool:
-    return "gen_ai.operation.name" in raw.attributes
+_BEGINNING_CHARS = max(len(beginning) for beginning, _ in _SETTINGS)
 
 
 def _read(raw: RawSpan) -> Span:
@@ -66,17 +64,22 @@ def _read(raw: RawSpan) -> Span:
     fields = gen_ai_call(attributes)
     content = None
     if kind is SpanKind.LLM:
-        content = partial(gen_ai_content, attributes)
+        content = gen_ai_content
     elif kind is SpanKind.AGENT:
-        content = partial(_agent, attributes)
+        content = _agent
     elif kind is SpanKind.TOOL:
         fields.update(_tool(attributes))
     elif kind is SpanKind.RETRIEVER:
         documents = first(attributes, "gen_ai.retrieval.documents", "traceloop.entity.output")
         fields["documents"] = read_documents(documents)
-    fields["operation"] = label(attributes.get("gen_ai.operation.name"))
+    fields["operation"] = label(attributes.get(_SIGN))
     return common(
-        raw, _NAME, kind, fields, content_setting=_setting(raw.scope_name), content=content
+        raw,
+        _NAME,
+        kind,
+        fields,
+        content_setting=_setting(raw.scope_name[:_BEGINNING_CHARS]),
+        content=content,
     )
 
 
@@ -113,7 +116,8 @@ def _tool(attributes: Attributes) -> dict[str, Any]:
     return fields
 
 
-def _setting(scope: str) -> str:
+@lru_cache(maxsize=256)
+def _setting(scope: str) -> str:  # remembered, so it gets no more of a name than it looks at
     for beginning, setting in _SETTINGS:
         if scope.startswith(beginning):
             return setting
@@ -129,7 +133,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 CONVENTION = Convention(
     name=_NAME,
     markers=(b"gen_ai.",),
-    matches=_matches,
+    sign=_SIGN,
     read=_read,
     usage_keys=GEN_AI_USAGE_KEYS,
     read_usage=_read_usage,

@@ -45,7 +45,7 @@ _MESSAGES = frozenset(
 _EVENTS = _MESSAGES | {_DETAILS}
 
 
-def _matches(raw: RawSpan) -> bool:
+def _is_one(raw: RawSpan) -> bool:
     return bool(raw.events) and any(event.name in _EVENTS for event in raw.events)
 
 
@@ -104,7 +104,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 CONVENTION = Convention(
     name=_NAME,
     markers=(b"gen_ai.",),
-    matches=_matches,
+    sign=_is_one,
     read=_read,
     usage_keys=GEN_AI_USAGE_KEYS,
     read_usage=_read_usage,

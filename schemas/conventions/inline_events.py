@@ -7,7 +7,6 @@ OpenAI's chat API, with the messages in `input` and `output`, and of Responses t
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from schemas.payloads import is_cut_json, read_request, read_response
@@ -43,7 +42,7 @@ _SETTING = "InstrumentationSettings(include_content=True)"
 _CALLS = ("chat completion with", "responses api with")
 
 
-def _matches(raw: RawSpan) -> bool:
+def _is_one(raw: RawSpan) -> bool:
     events = raw.attributes.get("events")
     if events is not None and _has_event_names(events):
         return True
@@ -96,7 +95,7 @@ def _read(raw: RawSpan) -> Span:
     if kind is SpanKind.TOOL:
         fields.update(_tool(attributes))
     elif kind in (SpanKind.LLM, SpanKind.AGENT):
-        content = partial(_content, attributes)
+        content = _content
     setting = _SETTING if raw.scope_name == _PYDANTIC else None
     fields["operation"] = label(attributes.get("gen_ai.operation.name"))
     return common(raw, _NAME, kind, fields, content_setting=setting, content=content)
@@ -144,7 +143,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 CONVENTION = Convention(
     name=_NAME,
     markers=(b"event.name", _PYDANTIC.encode(), _LOGFIRE_AGENTS.encode()),
-    matches=_matches,
+    sign=_is_one,
     read=_read,
     usage_keys=GEN_AI_USAGE_KEYS | {"response_id", "usage"},
     read_usage=_read_usage,

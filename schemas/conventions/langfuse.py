@@ -50,10 +50,6 @@ _CACHE_WRITE = ("input_cache_creation", "cache_creation_input_tokens")
 _REASONING = ("output_reasoning", "output_reasoning_tokens", "reasoning_tokens")
 
 
-def _matches(raw: RawSpan) -> bool:
-    return _TYPE in raw.attributes
-
-
 def _kind(attributes: Mapping[str, Any]) -> SpanKind:
     kind = attributes.get(_TYPE)
     return _KINDS.get(kind.lower(), SpanKind.CHAIN) if isinstance(kind, str) else SpanKind.CHAIN
@@ -212,7 +208,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 CONVENTION = Convention(
     name=NAME,
     markers=(b"langfuse.observation.type",),
-    matches=_matches,
+    sign=_TYPE,
     read=_read,
     usage_keys=frozenset(
         {

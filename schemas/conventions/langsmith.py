@@ -58,10 +58,6 @@ _DETAILS_CHARS = 1024
 _SETTING = "LANGSMITH_HIDE_INPUTS=false and LANGSMITH_HIDE_OUTPUTS=false"
 
 
-def _matches(raw: RawSpan) -> bool:
-    return _KIND in raw.attributes
-
-
 def _kind(attributes: Mapping[str, Any]) -> SpanKind:
     kind = attributes.get(_KIND)
     return _KINDS.get(kind.lower(), SpanKind.CHAIN) if isinstance(kind, str) else SpanKind.CHAIN
@@ -160,7 +156,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 CONVENTION = Convention(
     name=NAME,
     markers=(b".span.kind",),
-    matches=_matches,
+    sign=_KIND,
     read=_read,
     usage_keys=frozenset(
         {

@@ -25,7 +25,7 @@ _CALL = "litellm_request"
 _SETTING = "litellm.turn_off_message_logging = False"
 
 
-def _matches(raw: RawSpan) -> bool:
+def _is_one(raw: RawSpan) -> bool:
     return raw.scope_name == "litellm" or raw.name == _CALL
 
 
@@ -74,7 +74,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 CONVENTION = Convention(
     name=_NAME,
     markers=(b"litellm",),
-    matches=_matches,
+    sign=_is_one,
     read=_read,
     usage_keys=GEN_AI_USAGE_KEYS | {"llm.request.type"},
     read_usage=_read_usage,

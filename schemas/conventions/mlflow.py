@@ -52,7 +52,7 @@ _FORMATS = frozenset({"openai", "anthropic", "gemini", "bedrock", "groq", "mistr
 _CHUNK = "mlflow.chunk.item."
 
 
-def _matches(raw: RawSpan) -> bool:
+def _is_one(raw: RawSpan) -> bool:
     # On a shared provider, MLflow marks the spans of other libraries too: with no type.
     kind: object = raw.attributes.get(_TYPE, "null")
     return kind != "null"
@@ -216,7 +216,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 CONVENTION = Convention(
     name=NAME,
     markers=(b"mlflow.spanType",),
-    matches=_matches,
+    sign=_is_one,
     read=_read,
     usage_keys=frozenset(
         {

@@ -8,7 +8,6 @@ GenAI ones that are on the span.
 
 import re
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from schemas.payloads import (
@@ -64,10 +63,6 @@ _MODEL_FIRST = re.compile(r'\{\s*"model"\s*:\s*"([^"\\]{1,256})"')
 _SETTING = "OPENINFERENCE_HIDE_INPUTS=false and OPENINFERENCE_HIDE_OUTPUTS=false"
 
 
-def _matches(raw: RawSpan) -> bool:
-    return _KIND in raw.attributes
-
-
 def _kind(raw: RawSpan) -> SpanKind:
     kind = raw.attributes.get(_KIND)
     found = _KINDS.get(kind.upper(), SpanKind.CHAIN) if isinstance(kind, str) else SpanKind.CHAIN
@@ -79,7 +74,7 @@ def _kind(raw: RawSpan) -> SpanKind:
 def _read(raw: RawSpan) -> Span:
     kind, attributes = _kind(raw), raw.attributes
     if kind is SpanKind.LLM:
-        fields, content = _call(attributes), partial(_content, attributes)
+        fields, content = _call(attributes), _content
     else:
         fields, content = _READERS[kind](raw), None
         fields["truncated"] = _is_truncated(attributes)
@@ -358,7 +353,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 CONVENTION = Convention(
     name=NAME,
     markers=(b".span.kind",),
-    matches=_matches,
+    sign=_KIND,
     read=_read,
     usage_keys=GEN_AI_USAGE_KEYS
     | frozenset(

@@ -5,7 +5,6 @@ Mistral; the old ones are widely deployed, and AgentOps took the form over. An a
 limit shortens a text here but leaves it readable.
 """
 
-from functools import partial
 from typing import Any
 
 from schemas.span import Message, RawSpan, Span, SpanKind, Usage
@@ -47,7 +46,7 @@ _KINDS = {
 }
 
 
-def _matches(raw: RawSpan) -> bool:
+def _is_one(raw: RawSpan) -> bool:
     attributes = raw.attributes
     return (
         _REQUEST in attributes
@@ -71,7 +70,7 @@ def _read(raw: RawSpan) -> Span:
     kind = _kind(raw)
     fields = gen_ai_call(attributes)
     fields["operation"] = label(attributes.get(_REQUEST))
-    content = partial(_content, attributes) if kind is SpanKind.LLM else None
+    content = _content if kind is SpanKind.LLM else None
     return common(raw, _NAME, kind, fields, content_setting=_SETTING, content=content)
 
 
@@ -113,7 +112,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 CONVENTION = Convention(
     name=_NAME,
     markers=(b"gen_ai.", _REQUEST.encode()),
-    matches=_matches,
+    sign=_is_one,
     read=_read,
     usage_keys=GEN_AI_USAGE_KEYS | frozenset(_SIGNS),
     read_usage=_read_usage,

@@ -13,10 +13,6 @@ _SIGN = "traceloop.span.kind"
 _KINDS = {"agent": SpanKind.AGENT, "tool": SpanKind.TOOL}
 
 
-def _matches(raw: RawSpan) -> bool:
-    return _SIGN in raw.attributes
-
-
 def _read(raw: RawSpan) -> Span:
     attributes = raw.attributes
     word = attributes.get(_SIGN)
@@ -41,7 +37,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:  # noqa: ARG001  no span of this 
 CONVENTION = Convention(
     name=_NAME,
     markers=(b".span.kind",),
-    matches=_matches,
+    sign=_SIGN,
     read=_read,
     usage_keys=frozenset({_SIGN}),
     read_usage=_read_usage,

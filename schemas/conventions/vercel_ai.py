@@ -56,10 +56,6 @@ _TOKENS = {
 _SETTING = "experimental_telemetry: { recordInputs: true, recordOutputs: true }"
 
 
-def _matches(raw: RawSpan) -> bool:
-    return _OPERATION in raw.attributes
-
-
 def _kind(attributes: Mapping[str, Any]) -> SpanKind:
     operation = attributes.get(_OPERATION)
     if not isinstance(operation, str):
@@ -162,7 +158,7 @@ def _read_usage(raw: RawSpan) -> Usage | None:
 CONVENTION = Convention(
     name=NAME,
     markers=(b"ai.operationId",),
-    matches=_matches,
+    sign=_OPERATION,
     read=_read,
     usage_keys=frozenset(
         {

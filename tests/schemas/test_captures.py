@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.captures import Capture, captures
 
-from schemas.conventions import MARKERS, TABLE, USAGE_KEYS, normalise, usage
+from schemas.conventions import MARKERS, USAGE_KEYS, convention_of, normalise, usage
 from schemas.duplicates import mark_duplicates
 from schemas.span import RawSpan, Span, SpanKind
 
@@ -216,4 +216,4 @@ def test_no_span_with_a_convention_lacks_a_marker(capture: Capture) -> None:
 
 def is_known(raw: RawSpan) -> bool:
     """Whether any convention matches a span."""
-    return any(convention.matches(raw) for convention in TABLE)
+    return convention_of(raw) is not None

@@ -9,6 +9,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from support.wire import attribute, block, integer, message
 
+from schemas import otlp_protobuf
 from schemas.errors import Undecodable
 from schemas.limits import Limits
 from schemas.otlp import Encoding, decode, randomness, upstream_threshold
@@ -179,6 +180,15 @@ def test_one_bad_span_costs_that_span_alone(
     assert len(decoded.spans) == 2
 
 
+def test_a_large_span_that_repeats_too_much_is_bad_like_a_small_one() -> None:
+    """It is counted before it is read in full; the one beside it, as large, is read."""
+    large = attribute("gen_ai.x", "x" * 100_000)
+    fine, bad = a_span() + block(9, large), a_span() + block(9, large) + block(9, b"") * 1001
+    decoded = read(message(fine, bad))
+    assert [(each.data, each.reason) for each in decoded.bad] == [(bad, DeadLetterReason.TOO_MANY)]
+    assert [span.size_bytes for span in decoded.spans] == [len(fine)]
+
+
 def nested(levels: int) -> bytes:
     """A serialised value inside that many arrays; the library would not write 60."""
     value = block(1, b"x")
@@ -284,6 +294,25 @@ def test_an_unreadable_resource_costs_its_own_spans(
     decoded = read(value)
     assert [bad.reason for bad in decoded.bad] == [reason] * 2
     assert len(decoded.spans) == 1
+
+
+def test_what_spans_share_is_remembered_whether_it_can_be_read_or_not() -> None:
+    """The second message with the same resource, or the same scope, is read as the first was."""
+    good, bad = block(1, attribute("service.name", "shop")), block(1, block(1, b"\xff"))
+    for resource, scope in ((good, block(1, b"lib")), (bad, b""), (b"", block(1, b"\xff"))):
+        value = message(a_span(), resource=resource, scope=scope)
+        assert read(value) == read(value)
+
+
+def test_only_so_much_is_remembered() -> None:
+    """Resources that differ from message to message, or are large, take no memory for good."""
+    memory = otlp_protobuf._usual_resource
+    for number in range(2 * memory.cache_parameters()["maxsize"]):
+        read(message(a_span(), resource=block(1, attribute("host.id", str(number)))))
+    assert memory.cache_info().currsize == memory.cache_parameters()["maxsize"]
+    missed = memory.cache_info().misses
+    read(message(a_span(), resource=block(1, attribute("host.id", "x" * 5000))))
+    assert memory.cache_info().misses == missed
 
 
 def test_json_ids_are_hex_or_base64() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.full_parse import full_parse
 from support.odd_messages import KEYS, OddMessages
-from support.wire import message
+from support.wire import block, message
 
 from schemas.errors import Undecodable
 from schemas.limits import Limits
@@ -59,6 +59,19 @@ def test_sampling_decides_as_by_a_full_parse(seed: int, threshold: int) -> None:
     value = message(*spans)
     read = without_details(decode(value, Encoding.OTLP_PROTO, LIMITS, plan))
     assert read == full_parse(value, LIMITS, plan)
+
+
+@modest
+@given(st.integers(1, 2**56 - 1), st.lists(st.integers(-300, 300), min_size=1, max_size=40))
+def test_sampling_is_exact_around_the_threshold(threshold: int, distances: list[int]) -> None:
+    """The row of trace ids decides as number by number, also where only the last byte differs."""
+    plan = Plan(threshold=threshold, markers=(b"",), usage_keys=frozenset())
+    numbers = [min(max(threshold + distance, 0), 2**56 - 1) for distance in distances]
+    ids = [block(1, b"\x01" * 9 + number.to_bytes(7, "big")) for number in numbers]
+    spans = [trace_id + block(2, b"\x02" * 8) for trace_id in ids]
+    read = decode(message(*spans), Encoding.OTLP_PROTO, LIMITS, plan)
+    kept = [number for number in numbers if number >= threshold]
+    assert [int(span.trace_id[-14:], 16) for span in read.spans] == kept
 
 
 @modest

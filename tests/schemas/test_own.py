@@ -1,9 +1,12 @@
 """Assay never judges itself, and nobody can pass for it."""
 
+from typing import Any
+
 import pytest
 
+from schemas.conventions import normalise
 from schemas.own import EVALUATION_ID, PREAMBLE, SCOPE, is_own
-from schemas.span import Message, Span, SpanKind
+from schemas.span import Message, RawSpan, Span, SpanKind
 
 
 def call(*messages: Message, scope: str = "opentelemetry.instrumentation.genai.openai") -> Span:
@@ -45,3 +48,34 @@ def test_a_judges_call_seen_by_another_library_is_own() -> None:
 def test_nothing_else_is_own(messages: tuple[Message, ...]) -> None:
     """Text of a user, or of anyone but the first system message, hides nothing from evaluation."""
     assert not is_own(call(*messages))
+
+
+@pytest.mark.parametrize(
+    "instructions",
+    [
+        f"{PREAMBLE} Score the answer.",
+        f'[{{"type": "text", "content": "{PREAMBLE} Score the answer."}}]',
+        [{"type": "text", "content": f"{PREAMBLE} Score the answer."}],
+    ],
+)
+def test_a_judges_call_whose_content_is_unread_is_own(instructions: object) -> None:
+    """In an attribute's text, in its JSON, or in a list of parts."""
+    assert is_own(normalise(raw_call({"gen_ai.system_instructions": instructions})))
+
+
+@pytest.mark.parametrize("text", ["Be brief.", ["Be", "brief."], {"a": ["brief"]}, 1, None, b""])
+def test_the_content_of_other_calls_stays_unread(text: object) -> None:
+    """Before the routes nobody needs it, and to read it takes longer than all else."""
+    span = normalise(raw_call({"gen_ai.system_instructions": text}))
+    assert not is_own(span)
+    assert span.is_unread
+
+
+def raw_call(attributes: dict[str, Any]) -> RawSpan:
+    """Make a call of the GenAI conventions with these attributes, and what it was asked."""
+    attributes |= {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.input.messages": '[{"role": "user", "parts": []}]',
+    }
+    ids = "0" * 31 + "1", "0" * 15 + "1", None
+    return RawSpan(*ids, "", "chat", 1, 2, attributes, (), (), 0, "", "scope", "1", {})

@@ -65,15 +65,18 @@ class Site:
     @property
     def config(self) -> Config:
         """The config as it stands in the folder."""
-        return load(self.folder / "assay.yaml", {}, {"pii", "secrets", "answer_relevance"})
+        known = {"pii", "secrets", "answer_relevance", "task_completion", "user_frustration"}
+        return load(self.folder / "assay.yaml", {}, known)
 
-    def put(self, value: bytes, *, partition: int = 0, at_ms: int = 0) -> tuple[bytes, Source]:
+    def put(
+        self, value: bytes, *, partition: int = 0, at_ms: int = 0, key: bytes = b"key"
+    ) -> tuple[bytes, Source]:
         """Write one record to the spans topic; where it stands."""
         written: list[int] = []
         self._producer.produce(
             self.spans,
             value,
-            b"key",
+            key,
             partition=partition,
             timestamp=at_ms,
             on_delivery=lambda error, record: written.append(-1 if error else record.offset() or 0),

@@ -17,7 +17,7 @@ from workers.configured import Configured
 from workers.demo.broker import MockCluster
 from workers.offsets import Commit
 from workers.publisher import Publisher, TooLarge
-from workers.replay import Replay, by_offset
+from workers.replay import Replay, by_offset, span_intake
 from workers.replay_source import NO_BEGINNING
 from workers.topic_reader import Read, TopicUnreadable
 
@@ -76,15 +76,17 @@ class Bench:
 
     def another(self) -> Replay:
         """A replay that begins at offset 0."""
-        configured = Configured("pii", EvaluatorConfig(), self.plugin, None, None)
+        evaluators = {"pii": Configured("pii", EvaluatorConfig(), self.plugin, None, None)}
         return Replay(
             self.config,
-            {"pii": configured},
+            evaluators,
+            intake=span_intake(
+                self.config, evaluators, self.events.append, lambda _, work: work.jobs
+            ),
             origin=Origin.BACKFILL,
             publisher=self.publisher,
             emit=self.events.append,
             observe=lambda _: None,
-            choose=lambda _, work: work.jobs,
         )
 
     async def run(self, reads: Iterator[Read], at: Commit | None = None) -> None:

@@ -329,3 +329,14 @@ def test_time_stands_still_unless_it_is_told_to_pass() -> None:
     assert waiting.traces.oldest_s == 0
     assert waiting.after(29.9) == []
     assert waiting.traces.oldest_s == pytest.approx(29.9)
+
+
+def test_a_trace_that_is_passed_over_begins_no_more() -> None:
+    """Its beginning was not seen, so what comes of it is late; it is known, and does not wait."""
+    waiting = Waiting(idle_s=30)
+    waiting.traces.pass_over(P, trace_id(1))
+    waiting.read(call(1), call(2, trace=2))
+    assert [waiting.traces.waits(P, trace_id(number)) for number in (1, 2)] == [False, True]
+    assert waiting.traces.knows(P, trace_id(1))
+    assert waiting.told(SpansLate) == [SpansLate(1)]
+    assert _ids(waiting.after(30)) == [trace_id(2)]

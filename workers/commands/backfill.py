@@ -1,9 +1,10 @@
 """`assay backfill`: evaluate what the spans topics hold of a time, beside the live workers."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,16 @@ from typing import Any
 from schemas.config import Config
 from schemas.errors import ConfigError
 from schemas.outcome import Origin, Source
-from workers.backfill import Checkpoint, Reading, StateFile, measure
-from workers.configured import Configured
+from workers.backfill import Checkpoint, Reading, StateFile, measure, measure_traces
+from workers.configured import TRACE, Configured
 from workers.engine import Job
 from workers.flight import Work
 from workers.offsets import Commit
-from workers.replay import Replay, by_offset
-from workers.topic_reader import TopicReader
+from workers.pipeline import Pipeline
+from workers.replay import Replay, Tally, by_offset, span_intake
+from workers.seams import Reader
+from workers.topic_reader import Read, TopicReader
+from workers.trace_backfill import TraceBackfill
 
 from .kafka_client import check_client
 from .replaying import BATCH, Tools, carry_out, finish, opened, result_lines, results, tell
@@ -60,8 +64,23 @@ class _Findings:
     checkpoint: Checkpoint
     resumed_at: int = 0
     reading: Reading | None = None
-    unreadable: int = 0
+    traces: TraceBackfill | None = None
+    unreadable_spans: int = 0
+    tally: Tally = field(default_factory=Tally)
     replay: Replay | None = None
+
+    @property
+    def lost(self) -> list[tuple[str, int, int, int]]:
+        """What retention took before it was read: topic, partition, from, to."""
+        lost = set() if self.reading is None else set(self.reading.lost)
+        return sorted(lost | (set() if self.traces is None else set(self.traces.lost)))
+
+    @property
+    def unreadable(self) -> int:
+        """Records, or spans, that cannot be read."""
+        if self.reading is not None or self.traces is None:
+            return self.unreadable_spans
+        return self.traces.unreadable
 
 
 def moment(option: str, text: str) -> datetime:
@@ -141,51 +160,133 @@ async def _backfill(
 ) -> None:
     checkpoint = found.checkpoint
     async with opened(config, asked.judge_share) as tools:
-        replay = found.replay = _replay(tools, asked, found)
-        reading = found.reading = Reading(reader, [p.model_copy() for p in checkpoint.parts])
-        checkpoint.assign(replay.offsets)
+        named = {
+            name: each
+            for name, each in tools.evaluators.items()
+            if not asked.evaluators or name in asked.evaluators
+        }
+        traces = {name: each for name, each in named.items() if each.lane == TRACE}
+        spans = {name: each for name, each in named.items() if name not in traces}
+        if traces and checkpoint.traces is None:
+            checkpoint.traces = await asyncio.to_thread(
+                measure_traces, reader, checkpoint, config.traces.max_age_s
+            )
+            file.write(checkpoint)
+        # Both at once: a judge that is out has told it to who listened, not to who comes later.
+        stages = [
+            *([_of_spans(tools, asked, found, spans, reader)] if spans else ()),
+            *([_of_traces(tools, asked, found, traces, reader)] if traces else ()),
+        ]
+        if not spans:
+            checkpoint.finish_spans()
+        for stage in stages:
+            found.replay = stage.replay
+            await carry_out(
+                stage.replay,
+                stage.reads(stage.replay.look),
+                by_offset,
+                tools=tools,
+                progress=stage.done,
+                total=checkpoint.records,
+                checkpoint=partial(_keep, stage, checkpoint, file),
+            )
+            if stage.replay.was_stopped:
+                return
+            checkpoint.finish_spans()
+    checkpoint.finish()
+    file.write(checkpoint)
 
-        def keep(commits: Sequence[Commit]) -> None:
-            if commits:
-                checkpoint.note(commits)
-                file.write(checkpoint)
 
-        await carry_out(
-            replay,
-            reading.reads(replay.look),
-            by_offset,
-            tools=tools,
-            progress=lambda: checkpoint.done,
-            total=checkpoint.records,
-            checkpoint=keep,
-        )
-    if not replay.was_stopped:
-        checkpoint.finish()
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A backfill of spans, or one of whole traces; each reads the topics once.
+
+    Attributes:
+        replay: What carries it.
+        reads: What it has left to read.
+        keep: Brings the checkpoint up to date; whether anything is new.
+        done: How many records are done.
+    """
+
+    replay: Replay
+    reads: Callable[[Callable[[int], object]], Iterator[Read]]
+    keep: Callable[[Sequence[Commit]], bool]
+    done: Callable[[], int]
+
+
+def _keep(
+    stage: _Stage, checkpoint: Checkpoint, file: StateFile, commits: Sequence[Commit]
+) -> None:
+    if stage.keep(commits):
         file.write(checkpoint)
 
 
-def _replay(tools: Tools, asked: Asked, found: _Findings) -> Replay:
-    evaluators: Mapping[str, Configured] = {
-        name: each
-        for name, each in tools.evaluators.items()
-        if not asked.evaluators or name in asked.evaluators
-    }
+def _of_spans(
+    tools: Tools,
+    asked: Asked,
+    found: _Findings,
+    evaluators: Mapping[str, Configured],
+    reader: TopicReader,
+) -> _Stage:
+    checkpoint = found.checkpoint
+    choice = _choice(frozenset(asked.routes), found)
+    intake = span_intake(tools.config, evaluators, tools.emit, choice, remembers=_REMEMBERED)
+    replay = _replay(tools, evaluators, intake, found.tally)
+    reading = found.reading = Reading(reader, [p.model_copy() for p in checkpoint.parts])
+    checkpoint.assign(replay.offsets)
+    return _Stage(replay, reading.reads, checkpoint.note, lambda: checkpoint.done_of_spans)
+
+
+def _of_traces(
+    tools: Tools,
+    asked: Asked,
+    found: _Findings,
+    evaluators: Mapping[str, Configured],
+    reader: TopicReader,
+) -> _Stage:
+    checkpoint, routes = found.checkpoint, frozenset(asked.routes)
+    traces = found.traces = TraceBackfill(
+        checkpoint.traces or (),
+        config=tools.config,
+        evaluators=evaluators,
+        takes=lambda job: not routes or not routes.isdisjoint(job.selected.routes),
+        tally=found.tally,
+        emit=tools.emit,
+    )
+    replay = _replay(tools, evaluators, traces, found.tally, traces.carry)
+    traces.assign(replay.offsets)
+    return _Stage(
+        replay,
+        partial(traces.reads, reader),
+        lambda _: traces.write(),
+        lambda: checkpoint.done_of_traces,
+    )
+
+
+def _replay(
+    tools: Tools,
+    evaluators: Mapping[str, Configured],
+    intake: Reader,
+    tally: Tally,
+    carry: Callable[[Pipeline], Awaitable[None]] = Pipeline.run,
+) -> Replay:
     return Replay(
         tools.config,
         evaluators,
+        intake=intake,
         origin=Origin.BACKFILL,
         publisher=tools.publisher,
         spend=tools.spend,
         emit=tools.emit,
         observe=tools.observe,
-        choose=_choice(frozenset(asked.routes), found),
-        remembers=_REMEMBERED,
+        tally=tally,
+        carry=carry,
     )
 
 
 def _choice(routes: frozenset[str], found: _Findings) -> Callable[[Source, Work], list[Job]]:
     def choose(_: Source, work: Work) -> list[Job]:
-        found.unreadable += len(work.letters)
+        found.unreadable_spans += len(work.letters)
         return [job for job in work.jobs if not routes or routes & set(job.selected.routes)]
 
     return choose
@@ -193,7 +294,6 @@ def _choice(routes: frozenset[str], found: _Findings) -> Callable[[Source, Work]
 
 def _report(found: _Findings) -> dict[str, Any]:
     checkpoint, replay = found.checkpoint, found.replay
-    lost = [] if found.reading is None else found.reading.lost
     return {
         "state": str(found.state),
         "records": checkpoint.records,
@@ -208,7 +308,7 @@ def _report(found: _Findings) -> dict[str, Any]:
         ],
         "lost_to_retention": [
             {"topic": topic, "partition": partition, "from": begin, "to": end}
-            for topic, partition, begin, end in lost
+            for topic, partition, begin, end in found.lost
         ],
         "stopped": replay is not None and replay.was_stopped,
     }
@@ -221,7 +321,7 @@ def _lines(found: _Findings) -> Iterator[str]:
             f"{topic}[{partition}]: retention has taken what stood before offset {first}, which "
             "may have been of this time"
         )
-    for topic, partition, begin, end in [] if found.reading is None else found.reading.lost:
+    for topic, partition, begin, end in found.lost:
         offsets = f"{begin}-{end - 1}"
         yield f"{topic}[{partition}]: retention took offsets {offsets} before they were read"
     if replay is None:

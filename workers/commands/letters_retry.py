@@ -13,7 +13,7 @@ from rich.progress import Progress
 from schemas.config import Config
 from schemas.outcome import Origin, Source
 from workers.letters import BOMB, Index, Letter, Published, Readings
-from workers.replay import InOrder, Replay
+from workers.replay import InOrder, Replay, span_intake
 from workers.retries import Places
 from workers.topic_reader import Read, Stretches, TopicReader
 
@@ -115,12 +115,12 @@ async def _retry(config: Config, asked: Asked, found: _Findings) -> None:
             replay = found.replay = Replay(
                 tools.config,
                 tools.evaluators,
+                intake=span_intake(tools.config, tools.evaluators, tools.emit, found.readings),
                 origin=Origin.RETRY,
                 publisher=tools.publisher,
                 spend=tools.spend,
                 emit=tools.emit,
                 observe=tools.observe,
-                choose=found.readings,
             )
             await carry_out(
                 replay,

@@ -10,15 +10,18 @@ from typing import Any
 
 from schemas.config import Config
 from schemas.errors import ConfigError
-from schemas.outcome import Origin
+from schemas.outcome import Origin, Source
 from schemas.reasons import Reason
-from workers.replay import InOrder, Replay
+from workers.replay import InOrder, Replay, Tally, span_intake, trace_intake
 from workers.retries import RETRIED, Choice, Leavings, Places, Unsettled, Wanted, choose, spans_of
+from workers.router import Router
+from workers.seams import Reader
 from workers.topic_reader import TopicReader
+from workers.trace_retries import Again, TraceRecords, WholeTraces, gathered
 
 from .common import progress_bar
 from .kafka_client import check_client
-from .replaying import BATCH, carry_out, finish, opened, result_lines, results, tell
+from .replaying import BATCH, Tools, carry_out, finish, opened, result_lines, results, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,34 +100,95 @@ def _scan(config: Config, asked: Asked) -> Unsettled:
 async def _retry(config: Config, asked: Asked, found: _Findings) -> None:
     async with opened(config, asked.judge_share) as tools:
         wanted = choose(found.asked, tools.evaluators, found.leavings)
+        spans = [each for each in wanted if not each.is_whole]
+        traces = gathered(each for each in wanted if each.is_whole)
+        wanted = [*spans, *(each for trace in traces for each in trace.wanted)]
+        choice = Choice(wanted)
         with TopicReader(config.kafka, "retry", batch=BATCH) as reader:
-            places = await asyncio.to_thread(Places, reader, [w.sources[0] for w in wanted])
-            found.tried = [w for w in wanted if w.sources[0] not in places.gone]
-            choice = Choice(wanted)
-            if found.tried and not asked.is_dry:
-                replay = found.replay = Replay(
-                    tools.config,
-                    tools.evaluators,
-                    origin=Origin.RETRY,
-                    publisher=tools.publisher,
-                    spend=tools.spend,
-                    emit=tools.emit,
-                    observe=tools.observe,
-                    choose=choice,
-                )
-                await carry_out(
-                    replay,
-                    places.reads(replay.look),
-                    InOrder(),
-                    tools=tools,
-                    progress=lambda: replay.tally.published,
-                    total=len(found.tried),
-                )
-            if asked.is_dry or found.replay is None:
-                for each in (w for w in wanted if w.sources[0] in places.gone):
-                    found.leavings.lose(each.sources[0])
+            there = await asyncio.to_thread(_There.find, reader, config, spans, traces)
+            gone = there.gone
+            found.tried = [each for each in wanted if gone.isdisjoint(each.sources)]
+            if not asked.is_dry:
+                await _replay(tools, found, choice, traces, there)
+            if found.replay is None:
+                for each in wanted:
+                    if lost := gone.intersection(each.sources):
+                        found.leavings.lose(each, lost)
             elif not found.replay.was_stopped:
-                choice.account(found.leavings, places.gone)
+                choice.account(found.leavings, there.gone)
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """The records that there are, of single spans and of whole traces."""
+
+    spans: Places
+    traces: TraceRecords
+
+    @classmethod
+    def find(
+        cls, reader: TopicReader, config: Config, spans: Sequence[Wanted], traces: Sequence[Again]
+    ) -> "_There":
+        """Ask the broker which of them stand still."""
+        return cls(
+            Places(reader, [each.first for each in spans]),
+            TraceRecords(reader, traces, max_bytes=config.traces.max_bytes),
+        )
+
+    @property
+    def gone(self) -> set[Source]:
+        """Those that do not, as far as is known by now."""
+        return self.spans.gone | self.traces.gone
+
+
+async def _replay(
+    tools: Tools, found: _Findings, choice: Choice, traces: Sequence[Again], there: _There
+) -> None:
+    """Make the evaluations again: those of spans, then those of traces."""
+    tally = Tally()
+    spans = span_intake(tools.config, tools.evaluators, tools.emit, choice)
+    # Both at once: a judge that is out has told it to those who listened, not to who comes later.
+    stages: Sequence[tuple[Replay, Places | TraceRecords]] = [
+        (_made(tools, tally, spans), there.spans),
+        (_made(tools, tally, _whole_traces(tools, choice, traces)), there.traces),
+    ]
+    for replay, records in stages:
+        if not records.count or (found.replay is not None and found.replay.was_stopped):
+            continue
+        found.replay = replay
+        await carry_out(
+            replay,
+            records.reads(replay.look),
+            InOrder(),
+            tools=tools,
+            progress=lambda: tally.published,
+            total=len(found.tried),
+        )
+
+
+def _made(tools: Tools, tally: Tally, intake: Reader) -> Replay:
+    return Replay(
+        tools.config,
+        tools.evaluators,
+        intake=intake,
+        origin=Origin.RETRY,
+        publisher=tools.publisher,
+        spend=tools.spend,
+        emit=tools.emit,
+        observe=tools.observe,
+        tally=tally,
+    )
+
+
+def _whole_traces(tools: Tools, choice: Choice, traces: Sequence[Again]) -> Reader:
+    router = Router(tools.config.routes, tools.emit)
+    return WholeTraces(
+        traces,
+        choice,
+        intake=trace_intake(tools.config, tools.evaluators, router),
+        combine=router.combine,
+        evaluators=tools.evaluators,
+    )
 
 
 def _report(found: _Findings, asked: Asked) -> dict[str, Any]:

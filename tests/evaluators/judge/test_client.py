@@ -21,7 +21,7 @@ from schemas.events import JudgeCalled, StructuredModeChanged
 from schemas.own import PREAMBLE
 from schemas.reasons import Reason
 
-from .conftest import QUESTION, Rig, about, deadline
+from .conftest import QUESTION, Rig, about, deadline, now
 
 UNSUPPORTED = {
     "error": {
@@ -339,6 +339,17 @@ async def test_errors_of_the_endpoint_teach_no_mode(rig: Rig) -> None:
     await rig.ask(rig.client())
 
     assert {call.mode for call in rig.server.calls} == {"json_schema"}
+
+
+async def test_endpoint_that_wants_time_is_given_it_before_each_retry(rig: Rig) -> None:
+    """A 503 that names a time is asked again after it, the first time and the second."""
+    script = iter([Status(503, {}, {"retry-after": "5"})] * 2)
+    rig.server.script = lambda _: next(script, None)
+    began = now()
+
+    await rig.ask(rig.client())
+
+    assert now() - began == pytest.approx(10, abs=0.5)
 
 
 async def test_long_text_is_cut_and_flagged(rig: Rig) -> None:
