@@ -126,7 +126,7 @@ def _call(raw: RawSpan) -> dict[str, Any]:
 
 
 def _metadata(attributes: Mapping[str, Any], key: str) -> Any:
-    """Read one value of the metadata: since version 5 of the SDK it is JSON, text in quotes."""
+    """Read one value of the metadata: version 5 of the SDK writes it as JSON, text in quotes."""
     return unquoted(attributes.get("langfuse.observation.metadata." + key))
 
 
