@@ -12,7 +12,7 @@ READY := .venv/.ready
 
 SUITE ?= all
 # Half of the time tests wait for brokers.
-all := --numprocesses 3 --dist loadfile -m "not adapters and not alerts and not stack and not chaos"
+all := --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not adapters and not alerts and not stack and not chaos"
 unit := -m "not adapters and not alerts and not stack and not chaos and not attack and not kafka and not collector"
 kafka := -m "(kafka or collector) and not stack and not chaos"
 adapters := -m adapters

@@ -30,7 +30,7 @@ _MISSING = "a real part is missing: "
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by the real parts it uses, so that no author can forget it."""
+    """Mark each test by the real parts it uses, so that no author can forget it; slow ones first."""
     for item in items:
         fixtures: list[str] = getattr(item, "fixturenames", [])
         if "collector" in fixtures:
@@ -40,6 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # The mark may also be set by hand, where a parameter decides which fixture is used.
         if item.get_closest_marker("kafka") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_TIMEOUT_WITH_KAFKA_S))
+    # A file runs in one process: those that take long begin first, or all wait for the last one.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.hookimpl(wrapper=True)
