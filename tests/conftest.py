@@ -30,7 +30,7 @@ _MISSING = "a real part is missing: "
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by the real parts it uses, so that no author can forget it; slow ones first."""
+    """Mark each test by the real parts it uses, which no author can so forget; slow ones first."""
     for item in items:
         fixtures: list[str] = getattr(item, "fixturenames", [])
         if "collector" in fixtures:
