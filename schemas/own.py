@@ -23,7 +23,7 @@ def is_own(span: Span) -> bool:
     """
     if is_score(span.scope, span.attributes):
         return True
-    if span.is_unread and not _hold_preamble(span.attributes.values()):
+    if span.is_unread and not _hold_preamble(span.unread_values):
         return False  # as all but a judge's calls, whose messages may stay unread therefore
     if not span.messages_in:
         return False

@@ -1,8 +1,9 @@
 """What a span is to Assay, whichever library recorded it: plain data, unknown is `None`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 
@@ -87,10 +88,12 @@ CONTENT_FIELDS = (
     "finish_reason",
     "truncated",
     "content_setting",
+    "request_model",
+    "response_model",
 )
-"""What `Span.made` may leave unread."""
+"""What `Span.made` may leave unread; a model where nothing but the content names it."""
 
-_READ_CONTENT = "_read_content"
+_UNREAD = "_unread"
 
 
 @dataclass
@@ -161,7 +164,12 @@ class Span:
     size_bytes: int = 0
 
     @classmethod
-    def made(cls, fields: dict[str, Any], content: ReadContent | None = None) -> "Span":
+    def made(
+        cls,
+        fields: dict[str, Any],
+        content: ReadContent | None = None,
+        events: tuple[SpanEvent, ...] = (),
+    ) -> "Span":
         """A span whose attributes are these, all that have no default among them.
 
         They are taken over and not copied: for one in ten thousand spans `Span(...)` would do, but
@@ -172,17 +180,26 @@ class Span:
             content: Reads those of `CONTENT_FIELDS` that are not given; called once, when the first
                 of them is asked for. Most spans are routed without, and to read messages takes
                 longer than all else (`bench/decode.py`).
+            events: The span's events, which it may read beside the attributes.
         """
         span = object.__new__(cls)
         span.__dict__ = fields
         if content is not None:
-            fields[_READ_CONTENT] = content
+            fields[_UNREAD] = (content, events)
         return span
 
     @property
     def is_unread(self) -> bool:
-        """Whether the content is still to be read, all of it from the attributes."""
-        return _READ_CONTENT in self.__dict__
+        """Whether the content is still to be read, all of it from `unread_values`."""
+        return _UNREAD in self.__dict__
+
+    @property
+    def unread_values(self) -> Iterable[Any]:
+        """What unread content is in: values of attributes, the span's own and its events'."""
+        _, events = self.__dict__.get(_UNREAD, (None, ()))
+        if not events:  # as nearly all
+            return self.attributes.values()
+        return chain(self.attributes.values(), *(event.attributes.values() for event in events))
 
     @property
     def has_content(self) -> bool:
@@ -210,9 +227,9 @@ class _ContentField:
         if span is None:
             return self._default
         values = span.__dict__
-        read = values.pop(_READ_CONTENT, None)
-        if read is not None:
-            values.update(read())
+        unread = values.pop(_UNREAD, None)
+        if unread is not None:
+            values.update(unread[0]())
         return values.setdefault(self._name, self._default)
 
 

@@ -180,8 +180,8 @@ def common(
             service, environment, session, user, prompt, error. `error_type` None on a span in
             error means: look for it.
         content_setting: The setting that turns content on; kept only on an LLM span without any.
-        content: Reads `schemas.span.CONTENT_FIELDS` from the attributes, once somebody asks for one
-            of them.
+        content: Reads `schemas.span.CONTENT_FIELDS` from the attributes (and the events, which it
+            has to know), once somebody asks for one of them.
     """
     attributes, resource = raw.attributes, raw.resource
     if not _SELDOM_NAMED.isdisjoint(attributes):
@@ -215,7 +215,7 @@ def common(
     fields["size_bytes"] = raw.size_bytes
     if content is None:
         return Span.made(fields)
-    return Span.made(fields, partial(_read_content, content, attributes, setting))
+    return Span.made(fields, partial(_read_content, content, attributes, setting), raw.events)
 
 
 def _add_prompt(fields: dict[str, Any], attributes: Attributes) -> None:

@@ -7,12 +7,14 @@ Strands writes when asked to, in three events of that name on one span.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from schemas.span import RawSpan, Span, SpanKind, Usage
+from schemas.span import RawSpan, Span, SpanEvent, SpanKind, Usage
 
 from .fields import (
     GEN_AI_USAGE_KEYS,
+    Attributes,
     Convention,
     EventLog,
     answer_fields,
@@ -53,28 +55,36 @@ def _read(raw: RawSpan) -> Span:
     attributes = raw.attributes
     kind = gen_ai_kind(attributes)
     fields = gen_ai_call(attributes)
-    details: dict[str, Any] = dict(attributes)
-    log = EventLog()
-    for event in raw.events:
-        if event.name == _DETAILS:
-            details.update(event.attributes)
-        elif event.name in _MESSAGES:
-            log.read(event.name, _body(event.attributes))
+    content = None
     if kind is SpanKind.TOOL:
-        fields.update(_tool(raw, details))
+        fields.update(_tool(raw))
     elif kind in (SpanKind.LLM, SpanKind.AGENT):
-        fields.update(gen_ai_content(details))
-        _add_log(fields, log)
+        content = partial(_content, raw.events)
     fields["operation"] = label(attributes.get("gen_ai.operation.name"))
-    return common(raw, _NAME, kind, fields)
+    return common(raw, _NAME, kind, fields, content=content)
 
 
-def _add_log(fields: dict[str, Any], log: EventLog) -> None:
+def _content(events: tuple[SpanEvent, ...], attributes: Attributes) -> dict[str, Any]:
+    fields = gen_ai_content(_details(events, attributes))
+    log = EventLog()
+    for event in events:
+        if event.name in _MESSAGES:
+            log.read(event.name, _body(event.attributes))
     fields["messages_in"] += tuple(log.messages_in)
     fields["truncated"] = fields["truncated"] or log.cut
     if log.choices:
         fields.update(answer_fields(log.choices))
         fields["finish_reason"] = fields["finish_reason"] or finish_reason(log.finish_reason)
+    return fields
+
+
+def _details(events: tuple[SpanEvent, ...], attributes: Attributes) -> Attributes:
+    """Give the attributes, with those of the events that carry such."""
+    details = dict(attributes)
+    for event in events:
+        if event.name == _DETAILS:
+            details.update(event.attributes)
+    return details
 
 
 def _body(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -83,9 +93,9 @@ def _body(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     return body if isinstance(body, Mapping) else attributes
 
 
-def _tool(raw: RawSpan, details: Mapping[str, Any]) -> dict[str, Any]:
+def _tool(raw: RawSpan) -> dict[str, Any]:
     """Read a tool's run: what goes in is its `tool` message, what comes out its `choice`."""
-    fields = gen_ai_tool(details)
+    fields = gen_ai_tool(_details(raw.events, raw.attributes))
     for event in raw.events:
         if event.name == "gen_ai.tool.message" and fields["tool_arguments"] is None:
             fields["tool_arguments"] = object_or_value(event.attributes.get("content"))

@@ -4,6 +4,7 @@ Read from the SDK's attribute names (github.com/langfuse/langfuse-python, `_clie
 and from what its OpenAI wrapper, LangChain handler and decorators put into them.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from schemas.payloads import (
     read_arguments,
     read_input,
     read_output,
+    read_response,
     read_result,
 )
 from schemas.span import RawSpan, Span, SpanKind, Usage
@@ -44,6 +46,9 @@ _KINDS = {
     "retriever": SpanKind.RETRIEVER,
     "embedding": SpanKind.EMBEDDING,
 }
+_PLAIN_KINDS = (SpanKind.TOOL, SpanKind.EMBEDDING)
+"""Those that have no messages; an embedding neither texts nor vectors."""
+_ID = re.compile(r'"(?:id|response_id|responseId)"')
 _SETTING = "LANGFUSE_OBSERVE_DECORATOR_IO_CAPTURE_ENABLED=true (or capture_input, capture_output)"
 _CACHE_READ = ("input_cached_tokens", "input_cache_read", "cache_read_input_tokens")
 _CACHE_WRITE = ("input_cache_creation", "cache_creation_input_tokens")
@@ -63,7 +68,6 @@ def _is_error(raw: RawSpan) -> bool:
 def _read(raw: RawSpan) -> Span:
     attributes = raw.attributes
     kind = _kind(attributes)
-    value, result = attributes.get(_INPUT), attributes.get(_OUTPUT)
     place = label(attributes.get("langfuse.environment"))
     fields = {
         "operation": label(attributes.get(_TYPE)),
@@ -71,11 +75,11 @@ def _read(raw: RawSpan) -> Span:
         "session_id": first_label(attributes, "session.id", "langfuse.session.id"),
         "user_id": first_label(attributes, "user.id", "langfuse.user.id"),
         "error": _is_error(raw),
-        "truncated": is_cut_json(value) or is_cut_json(result),
         **_prompt(attributes),
-        **_fields(raw, kind, value, result),
+        **_fields(raw, kind),
     }
-    return common(raw, NAME, kind, fields, content_setting=_SETTING)
+    content = None if kind in _PLAIN_KINDS else _content
+    return common(raw, NAME, kind, fields, content_setting=_SETTING, content=content)
 
 
 def _prompt(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,25 +89,46 @@ def _prompt(attributes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fields(raw: RawSpan, kind: SpanKind, value: Any, result: Any) -> dict[str, Any]:
+def _fields(raw: RawSpan, kind: SpanKind) -> dict[str, Any]:
+    attributes = raw.attributes
+    if kind is SpanKind.LLM:
+        return {**_call(raw), "response_id": _response_id(attributes.get(_OUTPUT))}
+    if kind is SpanKind.RETRIEVER:
+        return {"documents": read_documents(attributes.get(_OUTPUT))}
+    if kind is SpanKind.EMBEDDING:
+        return {**_call(raw), "truncated": _is_truncated(attributes)}
     if kind is SpanKind.TOOL:
         return {
             "tool_name": raw.name,
-            "tool_arguments": read_arguments(value),
-            "tool_result": read_result(result),
+            "tool_arguments": read_arguments(attributes.get(_INPUT)),
+            "tool_result": read_result(attributes.get(_OUTPUT)),
+            "truncated": _is_truncated(attributes),
         }
-    if kind is SpanKind.EMBEDDING:
-        return _call(raw)  # neither texts nor vectors: there is nothing to judge
-    answer = read_output(result)
-    fields = {"messages_in": read_input(value), **answer_fields(answer.choices)}
-    if kind is SpanKind.RETRIEVER:
-        fields["documents"] = read_documents(result)
-    if kind is SpanKind.LLM:
-        reason = _metadata(raw.attributes, "finish_reason")
+    return {}
+
+
+def _response_id(output: Any) -> str | None:
+    """Read the response's id: most answers are the message alone, which has none."""
+    if isinstance(output, str) and _ID.search(output) is None:
+        return None
+    return read_response(output).id
+
+
+def _content(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    answer = read_output(attributes.get(_OUTPUT))
+    fields = {
+        "messages_in": read_input(attributes.get(_INPUT)),
+        "truncated": _is_truncated(attributes),
+        **answer_fields(answer.choices),
+    }
+    if _kind(attributes) is SpanKind.LLM:
+        reason = _metadata(attributes, "finish_reason")
         fields["finish_reason"] = finish_reason(reason or answer.finish_reason)
-        fields["response_id"] = answer.id
-        fields |= _call(raw)
     return fields
+
+
+def _is_truncated(attributes: Mapping[str, Any]) -> bool:
+    return is_cut_json(attributes.get(_INPUT)) or is_cut_json(attributes.get(_OUTPUT))
 
 
 def _call(raw: RawSpan) -> dict[str, Any]:

@@ -44,12 +44,14 @@ _KINDS = {
     "retriever": SpanKind.RETRIEVER,
     "embedding": SpanKind.EMBEDDING,
 }
+_PLAIN_KINDS = (SpanKind.TOOL, SpanKind.EMBEDDING)
+"""Those that have no messages."""
 _METADATA = "langsmith.metadata."
 _SESSION = tuple(_METADATA + key for key in ("session_id", "thread_id", "conversation_id"))
 _USER = (_METADATA + "user_id", "user.id")
 _PROMPT_NAME = tuple(_METADATA + key for key in ("prompt_name", "lc_hub_repo"))
 _PROMPT_VERSION = tuple(_METADATA + key for key in ("prompt_version", "lc_hub_commit_hash"))
-_OUTPUT = "gen_ai.completion"
+_INPUT, _OUTPUT = "gen_ai.prompt", "gen_ai.completion"
 _USAGE = _METADATA + "usage_metadata"
 _INPUT_DETAILS = "gen_ai.usage.input_token_details"
 _OUTPUT_DETAILS = "gen_ai.usage.output_token_details"
@@ -66,18 +68,17 @@ def _kind(attributes: Mapping[str, Any]) -> SpanKind:
 def _read(raw: RawSpan) -> Span:
     attributes = raw.attributes
     kind = _kind(attributes)
-    value, result = attributes.get("gen_ai.prompt"), attributes.get(_OUTPUT)
     fields = {
         "operation": label(attributes.get(_KIND)),
         "session_id": first_label(attributes, *_SESSION, "session.id"),
         "user_id": first_label(attributes, *_USER),
         # The exporter calls a run fine when it begins; OpenTelemetry keeps the first such word.
         "error": raw.status_code == 2 or exception_type(raw) is not None,  # noqa: PLR2004  OTLP's STATUS_CODE_ERROR
-        "truncated": is_cut_json(value) or is_cut_json(result),
         **_prompt(attributes),
-        **_fields(raw, kind, value, result),
+        **_fields(raw, kind),
     }
-    return common(raw, NAME, kind, fields, content_setting=_SETTING)
+    content = None if kind in _PLAIN_KINDS else _content
+    return common(raw, NAME, kind, fields, content_setting=_SETTING, content=content)
 
 
 def _prompt(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,27 +88,44 @@ def _prompt(attributes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fields(raw: RawSpan, kind: SpanKind, value: Any, result: Any) -> dict[str, Any]:
+def _fields(raw: RawSpan, kind: SpanKind) -> dict[str, Any]:
     attributes = raw.attributes
+    if kind is SpanKind.LLM:
+        call = _call(attributes)
+        if call["response_model"] is None:
+            del call["response_model"]  # the answer may name it
+        return call
+    if kind is SpanKind.RETRIEVER:
+        return {"documents": read_documents(attributes.get(_OUTPUT))}
+    if kind is SpanKind.EMBEDDING:
+        return {**_call(attributes), "truncated": _is_truncated(attributes)}
     if kind is SpanKind.TOOL:
         return {
             "tool_name": first_label(attributes, "gen_ai.tool.name", "gen_ai.serialized.name")
             or raw.name,
-            "tool_arguments": read_arguments(value),
-            "tool_result": read_result(result),
+            "tool_arguments": read_arguments(attributes.get(_INPUT)),
+            "tool_result": read_result(attributes.get(_OUTPUT)),
+            "truncated": _is_truncated(attributes),
         }
-    if kind is SpanKind.EMBEDDING:
-        return _call(attributes)
-    answer = read_output(result)
-    fields = {"messages_in": read_input(value), **answer_fields(answer.choices)}
-    if kind is SpanKind.RETRIEVER:
-        fields["documents"] = read_documents(result)
-    if kind is SpanKind.LLM:
-        fields |= _call(attributes)
-        fields["response_model"] = fields["response_model"] or answer.model
+    return {}
+
+
+def _content(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    answer = read_output(attributes.get(_OUTPUT))
+    fields = {
+        "messages_in": read_input(attributes.get(_INPUT)),
+        "truncated": _is_truncated(attributes),
+        **answer_fields(answer.choices),
+    }
+    if _kind(attributes) is SpanKind.LLM:
+        fields["response_model"] = label(attributes.get("gen_ai.response.model")) or answer.model
         reasons = attributes.get("gen_ai.response.finish_reasons") or answer.finish_reason
         fields["finish_reason"] = finish_reason(reasons)
     return fields
+
+
+def _is_truncated(attributes: Mapping[str, Any]) -> bool:
+    return is_cut_json(attributes.get(_INPUT)) or is_cut_json(attributes.get(_OUTPUT))
 
 
 def _call(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ terms and in Python's notation, so it is no call of its own. Answers that are to
 parts; the calls stand under older, indexed names.
 """
 
+from typing import Any
+
 from schemas.span import RawSpan, Span, SpanKind, ToolCall, Usage
 
 from .fields import (
@@ -43,12 +45,16 @@ def _read(raw: RawSpan) -> Span:
     if kind is SpanKind.OTHER:
         return common(raw, _NAME, kind, {})
     fields = gen_ai_call(attributes)
-    if kind is SpanKind.LLM:
-        fields.update(gen_ai_content(attributes))
-        if not fields.get("output_text") and not fields.get("tool_calls"):
-            fields["tool_calls"] = _indexed_calls(attributes)
     fields["operation"] = label(attributes.get("gen_ai.operation.name"))
-    return common(raw, _NAME, kind, fields, content_setting=_SETTING)
+    content = _content if kind is SpanKind.LLM else None
+    return common(raw, _NAME, kind, fields, content_setting=_SETTING, content=content)
+
+
+def _content(attributes: Attributes) -> dict[str, Any]:
+    fields = gen_ai_content(attributes)
+    if not fields.get("output_text") and not fields.get("tool_calls"):
+        fields["tool_calls"] = _indexed_calls(attributes)
+    return fields
 
 
 def _indexed_calls(attributes: Attributes) -> tuple[ToolCall, ...]:

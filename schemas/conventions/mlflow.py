@@ -5,6 +5,7 @@ Read from MLflow's tracing constants (`mlflow/tracing/constant.py`) and what its
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -47,6 +48,8 @@ _KINDS = {
     "RETRIEVER": SpanKind.RETRIEVER,
     "EMBEDDING": SpanKind.EMBEDDING,
 }
+_PLAIN_KINDS = (SpanKind.TOOL, SpanKind.EMBEDDING)
+"""Those that have no messages."""
 _FORMATS = frozenset({"openai", "anthropic", "gemini", "bedrock", "groq", "mistral"})
 """Message formats that name a provider; the others (`langchain`, `dspy`, …) name a framework."""
 _CHUNK = "mlflow.chunk.item."
@@ -84,17 +87,16 @@ def _kind(attributes: Mapping[str, Any]) -> SpanKind:
 def _read(raw: RawSpan) -> Span:
     attributes = raw.attributes
     kind = _kind(attributes)
-    value, result = _value(attributes.get(_INPUTS)), _value(attributes.get(_OUTPUTS))
     session = label(_value(attributes.get("mlflow.trace.session")))
     fields = {
         "operation": label(_value(attributes.get(_TYPE))),
         "session_id": session or session_id(attributes),
         "user_id": label(_value(attributes.get("mlflow.trace.user") or attributes.get("user.id"))),
-        "truncated": _is_cut(attributes.get(_INPUTS)) or _is_cut(attributes.get(_OUTPUTS)),
         **_prompt(attributes),
-        **_fields(raw, kind, value, result),
+        **_fields(raw, kind),
     }
-    return common(raw, NAME, kind, fields)
+    content = None if kind in _PLAIN_KINDS else partial(_content, raw.events)
+    return common(raw, NAME, kind, fields, content=content)
 
 
 def _prompt(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,27 +111,45 @@ def _prompt(attributes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fields(raw: RawSpan, kind: SpanKind, value: Any, result: Any) -> dict[str, Any]:
+def _fields(raw: RawSpan, kind: SpanKind) -> dict[str, Any]:
+    attributes = raw.attributes
+    if kind is SpanKind.LLM:
+        call = _call(attributes)
+        if call["request_model"] is None:
+            del call["request_model"]  # the request may name it
+        return call
+    if kind is SpanKind.RETRIEVER:
+        return {"documents": read_documents(_value(attributes.get(_OUTPUTS)))}
+    if kind is SpanKind.EMBEDDING:
+        return {**_call(attributes), "truncated": _is_truncated(attributes)}
     if kind is SpanKind.TOOL:
         return {
             "tool_name": raw.name,
-            "tool_arguments": read_arguments(value),
-            "tool_result": dump(result),
+            "tool_arguments": read_arguments(_value(attributes.get(_INPUTS))),
+            "tool_result": dump(_value(attributes.get(_OUTPUTS))),
+            "truncated": _is_truncated(attributes),
         }
-    if kind is SpanKind.EMBEDDING:
-        return _call(raw.attributes)
-    answer = read_output(result)
-    fields: dict[str, Any] = {"messages_in": read_input(value)}
-    if kind is SpanKind.RETRIEVER:
-        fields["documents"] = read_documents(result)
-    if kind is SpanKind.LLM:
+    return {}
+
+
+def _content(events: tuple[SpanEvent, ...], attributes: Mapping[str, Any]) -> dict[str, Any]:
+    value = _value(attributes.get(_INPUTS))
+    answer = read_output(_value(attributes.get(_OUTPUTS)))
+    fields: dict[str, Any] = {
+        "messages_in": read_input(value),
+        "truncated": _is_truncated(attributes),
+    }
+    if _kind(attributes) is SpanKind.LLM:
         if answer.is_empty:
-            answer = _from_chunks(raw.events) or answer
+            answer = _from_chunks(events) or answer
         fields["finish_reason"] = finish_reason(answer.finish_reason)
-        fields |= _call(raw.attributes)
-        if fields["request_model"] is None and isinstance(value, dict):
-            fields["request_model"] = label(value.get("model"))
+        asked = value.get("model") if isinstance(value, dict) else None
+        fields["request_model"] = label(_value(attributes.get("model"))) or label(asked)
     return {**fields, **answer_fields(answer.choices)}
+
+
+def _is_truncated(attributes: Mapping[str, Any]) -> bool:
+    return _is_cut(attributes.get(_INPUTS)) or _is_cut(attributes.get(_OUTPUTS))
 
 
 def _call(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,9 +75,13 @@ def _read(raw: RawSpan) -> Span:
     kind, attributes = _kind(raw), raw.attributes
     if kind is SpanKind.LLM:
         fields, content = _call(attributes), _content
-    else:
+    elif kind in _READERS:
         fields, content = _READERS[kind](raw), None
         fields["truncated"] = _is_truncated(attributes)
+    else:
+        fields, content = {}, _step
+        if kind is SpanKind.RETRIEVER:
+            fields["documents"] = _documents(attributes)
     fields["operation"] = label(attributes.get(_KIND))
     fields["user_id"] = _user(attributes)
     fields["prompt_version"] = label(attributes.get("llm.prompt_template.version"))
@@ -306,13 +310,10 @@ def _read_tool(raw: RawSpan) -> dict[str, Any]:
     }
 
 
-def _read_retriever(raw: RawSpan) -> dict[str, Any]:
-    documents = indexed(raw.attributes, "retrieval.documents.")
+def _documents(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    documents = indexed(attributes, "retrieval.documents.")
     texts = (_shown(document.get("document.content")) for document in documents)
-    return {
-        **_read_chain(raw),
-        "documents": tuple(text for text in texts if isinstance(text, str) and text),
-    }
+    return tuple(text for text in texts if isinstance(text, str) and text)
 
 
 def _read_embedding(raw: RawSpan) -> dict[str, Any]:
@@ -325,19 +326,18 @@ def _read_embedding(raw: RawSpan) -> dict[str, Any]:
     }
 
 
-def _read_chain(raw: RawSpan) -> dict[str, Any]:
+_READERS = {SpanKind.TOOL: _read_tool, SpanKind.EMBEDDING: _read_embedding}
+"""Of the kinds that have no messages."""
+
+
+def _step(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Read what went in and came out of a step: messages where it says so, else its text."""
-    value, result = (_shown(raw.attributes.get(key)) for key in ("input.value", "output.value"))
-    return {"messages_in": read_input(value), "output_text": dump(result)}
-
-
-_READERS = {
-    SpanKind.TOOL: _read_tool,
-    SpanKind.RETRIEVER: _read_retriever,
-    SpanKind.EMBEDDING: _read_embedding,
-    SpanKind.AGENT: _read_chain,
-    SpanKind.CHAIN: _read_chain,
-}
+    value, result = (_shown(attributes.get(key)) for key in ("input.value", "output.value"))
+    return {
+        "messages_in": read_input(value),
+        "output_text": dump(result),
+        "truncated": _is_truncated(attributes),
+    }
 
 
 def _read_usage(raw: RawSpan) -> Usage | None:

@@ -73,17 +73,18 @@ def _kind(attributes: Mapping[str, Any]) -> SpanKind:
 def _read(raw: RawSpan) -> Span:
     attributes = raw.attributes
     kind = _kind(attributes)
+    content = None
     if kind is SpanKind.TOOL:
         fields = _tool(attributes)
     elif kind is SpanKind.EMBEDDING:
         fields = {**_call(attributes), "input_tokens": first_int(attributes, ("ai.usage.tokens",))}
     else:
-        fields = {**_content(attributes), **(_call(attributes) if kind is SpanKind.LLM else {})}
+        fields, content = _call(attributes) if kind is SpanKind.LLM else {}, _content
     fields["operation"] = label(attributes.get(_OPERATION))
     fields["session_id"] = first_label(attributes, *_SESSION, "session.id")
     fields["user_id"] = first_label(attributes, *_USER, "user.id")
     fields.update(_prompt(attributes))
-    return common(raw, NAME, kind, fields, content_setting=_SETTING)
+    return common(raw, NAME, kind, fields, content_setting=_SETTING, content=content)
 
 
 def _prompt(attributes: Mapping[str, Any]) -> dict[str, Any]:

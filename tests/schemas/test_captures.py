@@ -10,6 +10,7 @@ from support.captures import Capture, captures
 
 from schemas.conventions import MARKERS, USAGE_KEYS, convention_of, normalise, usage
 from schemas.duplicates import mark_duplicates
+from schemas.own import is_own
 from schemas.span import RawSpan, Span, SpanKind
 
 CAPTURES = captures()
@@ -29,6 +30,11 @@ EQUAL = (
     "user_id",
     "prompt_version",
     "cost_usd",
+)
+ROUTED = (
+    *("provider", "response_id", "operation", "service", "environment", "session_id", "user_id"),
+    *("input_tokens", "output_tokens", "cost_usd", "error", "error_type", "is_call"),
+    *("prompt_name", "prompt_version"),
 )
 NO_ANSWER = {
     "openllmetry_langchain/agent": "0ba5853149140fd3",
@@ -185,6 +191,18 @@ def strip(raw: RawSpan) -> RawSpan:
         **{name: getattr(raw, name) for name in RawSpan.__slots__}
         | {"attributes": kept, "events": ()}
     )
+
+
+@each(EXPECTED)
+def test_what_routes_ask_of_a_call_needs_no_content(capture: Capture) -> None:
+    """To route a call and to tell whose it is, its messages stay unread."""
+    for raw in capture.spans():
+        span = normalise(raw)
+        if span.kind is SpanKind.LLM and convention_of(raw) is not None:
+            routed = [getattr(span, name) for name in ROUTED]
+            assert not is_own(span)
+            assert span.is_unread
+            assert routed == [getattr(replace(span), name) for name in ROUTED]
 
 
 @each(EXPECTED)

@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+from support.captures import raw_span
 
 from schemas.conventions import normalise
 from schemas.own import EVALUATION_ID, PREAMBLE, SCOPE, is_own
 from schemas.span import Message, RawSpan, Span, SpanKind
+
+CHAT = {"gen_ai.operation.name": "chat"}
 
 
 def call(*messages: Message, scope: str = "opentelemetry.instrumentation.genai.openai") -> Span:
@@ -63,6 +66,31 @@ def test_a_judges_call_whose_content_is_unread_is_own(instructions: object) -> N
     assert is_own(normalise(raw_call({"gen_ai.system_instructions": instructions})))
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        ("gen_ai.system.message", {"content": f"{PREAMBLE} Score the answer."}),
+        ("gen_ai.system.message", {"gen_ai.event.content": f'{{"content": "{PREAMBLE} Score."}}'}),
+        (
+            "gen_ai.client.inference.operation.details",
+            {"gen_ai.system_instructions": [{"type": "text", "content": PREAMBLE}]},
+        ),
+    ],
+)
+def test_a_judges_call_told_in_events_is_own(event: tuple[str, dict[str, Any]]) -> None:
+    """Libraries that write messages as events may instrument a judge's client too."""
+    asked = ("gen_ai.user.message", {"content": "…"})
+    assert is_own(normalise(raw_span(CHAT, events=[event, asked])))
+
+
+@pytest.mark.parametrize("text", [PREAMBLE, "hi"])
+def test_a_users_event_hides_nothing(text: str) -> None:
+    """The phrase has the messages read, and they say who said it."""
+    span = normalise(raw_span(CHAT, events=[("gen_ai.user.message", {"content": text})]))
+    assert not is_own(span)
+    assert span.is_unread == (text != PREAMBLE)
+
+
 @pytest.mark.parametrize("text", ["Be brief.", ["Be", "brief."], {"a": ["brief"]}, 1, None, b""])
 def test_the_content_of_other_calls_stays_unread(text: object) -> None:
     """Before the routes nobody needs it, and to read it takes longer than all else."""
@@ -74,8 +102,7 @@ def test_the_content_of_other_calls_stays_unread(text: object) -> None:
 def raw_call(attributes: dict[str, Any]) -> RawSpan:
     """Make a call of the GenAI conventions with these attributes, and what it was asked."""
     attributes |= {
-        "gen_ai.operation.name": "chat",
+        **CHAT,
         "gen_ai.input.messages": '[{"role": "user", "parts": []}]',
     }
-    ids = "0" * 31 + "1", "0" * 15 + "1", None
-    return RawSpan(*ids, "", "chat", 1, 2, attributes, (), (), 0, "", "scope", "1", {})
+    return raw_span(attributes, name="chat")

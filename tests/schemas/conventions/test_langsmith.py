@@ -308,7 +308,7 @@ def test_cut_json_is_flagged() -> None:
 def test_no_value_breaks_the_reader(attributes: dict[str, Any]) -> None:
     """Whatever stands where text or a number belongs, a span comes out."""
     raw = raw_span(attributes)
-    assert CONVENTION.read(raw).convention == "langsmith"
+    assert "convention='langsmith'" in repr(CONVENTION.read(raw))  # which asks for all of it
     CONVENTION.read_usage(raw)
 
 
@@ -316,4 +316,5 @@ def test_no_value_breaks_the_reader(attributes: dict[str, Any]) -> None:
 def test_no_json_breaks_the_reader(value: str, output: str) -> None:
     """Any JSON, whole or cut, may stand where a run's input and output belong."""
     for kind in ("llm", "tool", "retriever"):
-        read({"langsmith.span.kind": kind, "gen_ai.prompt": value, "gen_ai.completion": output})
+        found = {"langsmith.span.kind": kind, "gen_ai.prompt": value, "gen_ai.completion": output}
+        assert "convention='langsmith'" in repr(read(found))

@@ -259,7 +259,7 @@ def test_no_value_breaks_the_reader(attributes: dict[str, Any], value: str) -> N
     """Whatever stands where text or a number belongs, a span comes out."""
     events = [("mlflow.chunk.item.0", {"mlflow.chunk.value": value})]
     raw = raw_span(attributes, events=events)
-    assert CONVENTION.read(raw).convention == "mlflow"
+    assert "convention='mlflow'" in repr(CONVENTION.read(raw))  # which asks for all of it
     CONVENTION.read_usage(raw)
 
 
@@ -277,4 +277,4 @@ def test_no_json_breaks_the_reader(value: str, output: str, usage: str) -> None:
         },
         events=[("mlflow.chunk.item.0", {"mlflow.chunk.value": body})],
     )
-    assert span.convention == "mlflow"
+    assert "convention='mlflow'" in repr(span)

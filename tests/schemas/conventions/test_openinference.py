@@ -449,7 +449,7 @@ def test_an_error_names_its_exception() -> None:
 def test_no_value_breaks_the_reader(attributes: dict[str, Any]) -> None:
     """Whatever stands where text or a number belongs, a span comes out."""
     raw = raw_span(attributes)
-    assert CONVENTION.read(raw).convention == "openinference"
+    assert "convention='openinference'" in repr(CONVENTION.read(raw))  # which asks for all of it
     CONVENTION.read_usage(raw)
 
 
@@ -457,4 +457,5 @@ def test_no_value_breaks_the_reader(attributes: dict[str, Any]) -> None:
 def test_no_json_breaks_the_reader(value: str, output: str) -> None:
     """Any JSON, whole or cut, may stand where a request or response belongs."""
     for kind in ("LLM", "TOOL", "RETRIEVER", "CHAIN"):
-        read({"openinference.span.kind": kind, "input.value": value, "output.value": output})
+        found = {"openinference.span.kind": kind, "input.value": value, "output.value": output}
+        assert "convention='openinference'" in repr(read(found))

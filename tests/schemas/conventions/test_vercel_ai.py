@@ -275,7 +275,7 @@ OPERATIONS = ["ai.generateText.doGenerate", "ai.toolCall", "ai.embed", "ai.strea
 def test_no_value_breaks_the_reader(attributes: dict[str, Any]) -> None:
     """Whatever stands where text or a number belongs, a span comes out."""
     raw = raw_span(attributes)
-    assert CONVENTION.read(raw).convention == "vercel_ai"
+    assert "convention='vercel_ai'" in repr(CONVENTION.read(raw))  # which asks for all of it
     CONVENTION.read_usage(raw)
 
 
@@ -283,5 +283,6 @@ def test_no_value_breaks_the_reader(attributes: dict[str, Any]) -> None:
 def test_no_json_breaks_the_reader(value: str, output: str) -> None:
     """Any JSON, whole or cut, may stand where messages and answers belong."""
     for key in ("ai.prompt.messages", "ai.prompt"):
-        read({"ai.operationId": "ai.generateText", key: value, "ai.response.toolCalls": output})
+        found = {"ai.operationId": "ai.generateText", key: value, "ai.response.toolCalls": output}
+        assert "convention='vercel_ai'" in repr(read(found))
     read({"ai.operationId": "ai.toolCall", "ai.toolCall.args": value, "ai.toolCall.result": output})
