@@ -23,6 +23,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from .calibration import Calibration
 from .kafka_properties import REFUSED_PROPERTIES, PropertyName, PropertyValue
+from .limits import Limits
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _LABEL = r"^[a-z][a-z0-9_]{0,63}$"
@@ -370,6 +371,10 @@ class LimitsConfig(_Section):
     """Attributes of one span."""
     text_chars: Count = 60000
     """Characters of judged text that a judge is shown; the rest is cut and flagged."""
+
+    def of_message(self) -> Limits:
+        """Those of them that the decoder of a message keeps to."""
+        return Limits(self.message_bytes, self.spans_per_message, self.attributes_per_span)
 
 
 class DeadLettersConfig(_Section):

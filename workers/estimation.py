@@ -25,7 +25,6 @@ from schemas import conventions
 from schemas.config import Config, JudgeConfig
 from schemas.errors import JudgeFailure, Undecodable
 from schemas.events import Event, RouteFailed
-from schemas.limits import Limits
 from schemas.otlp import Encoding, Plan, decode
 from schemas.outcome import Source
 from schemas.reasons import Reason
@@ -134,11 +133,7 @@ class Tally:
         ]
         self._router = Router(everything, self._note)
         self._plan = Plan(markers=conventions.MARKERS, usage_keys=frozenset())
-        self._limits = Limits(
-            message_bytes=config.limits.message_bytes,
-            spans_per_message=config.limits.spans_per_message,
-            attributes_per_span=config.limits.attributes_per_span,
-        )
+        self._limits = config.limits.of_message()
         self._recent_calls = RecentCalls()
         self._recent_spans = RecentSpans()
         self._random = random.Random(0)  # noqa: S311  which prompts are measured is no secret

@@ -12,7 +12,6 @@ from schemas.config import Config
 from schemas.duplicates import mark_duplicates
 from schemas.errors import Undecodable
 from schemas.events import Event
-from schemas.limits import Limits
 from schemas.otlp import Decoded, Encoding, Plan, decode
 from schemas.outcome import Outcome, Source
 from schemas.own import is_own, is_score
@@ -137,11 +136,7 @@ class TraceReader:
         self._router = Router(config.routes, _ignore)
         self._evaluators = evaluators
         self._encoding = Encoding(config.kafka.encoding)
-        self._limits = Limits(
-            message_bytes=config.limits.message_bytes,
-            spans_per_message=config.limits.spans_per_message,
-            attributes_per_span=config.limits.attributes_per_span,
-        )
+        self._limits = config.limits.of_message()
         self._recent_calls = RecentCalls(_REMEMBERED)
         self._trace = Trace(trace_id, TraceClaim(_NOWHERE))
         self.root: str | None = None

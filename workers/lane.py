@@ -9,7 +9,6 @@ from confluent_kafka import Consumer, KafkaException
 
 from schemas.config import Config
 from schemas.events import Emit, IntakePaused
-from schemas.limits import Limits
 from schemas.otlp import Encoding
 from schemas.outcome import Outcome
 
@@ -106,11 +105,7 @@ def build_lane(
     gate = Gate(config.limits.in_flight, config.limits.in_flight_bytes)
     flight = Flight(config.stop.drain_s, config.stop.flush_s)
     router = Router(config.routes, emit)
-    limits = Limits(
-        message_bytes=config.limits.message_bytes,
-        spans_per_message=config.limits.spans_per_message,
-        attributes_per_span=config.limits.attributes_per_span,
-    )
+    limits = config.limits.of_message()
     intake = Intake(
         name,
         router=router,

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 
 from schemas.config import Config
 from schemas.events import Emit
-from schemas.limits import Limits
 from schemas.otlp import Encoding
 from schemas.outcome import Origin, Outcome, Source
 from schemas.reasons import Reason, Status
@@ -287,7 +286,7 @@ def span_intake(
         LANE,
         router=Router(config.routes, emit),
         evaluators=evaluators,
-        limits=_limits(config),
+        limits=config.limits.of_message(),
         encoding=Encoding(config.kafka.encoding),
         limit=NoLimit(),
         counts=False,
@@ -312,19 +311,11 @@ def trace_intake(
     return TraceIntake(
         router=router,
         evaluators=evaluators,
-        limits=_limits(config),
+        limits=config.limits.of_message(),
         encoding=Encoding(config.kafka.encoding),
         limit=limit or NoLimit(),
         knows=knows,
         count=_ignore,
-    )
-
-
-def _limits(config: Config) -> Limits:
-    return Limits(
-        message_bytes=config.limits.message_bytes,
-        spans_per_message=config.limits.spans_per_message,
-        attributes_per_span=config.limits.attributes_per_span,
     )
 
 

@@ -136,11 +136,7 @@ def _read_texts(reader: TopicReader, config: Config, sample: _Sample, *, redacts
     for one in sample.drawn:
         wanted.setdefault(one.judged.source, []).append(one)
     places = Places(reader, wanted)
-    limits = Limits(
-        message_bytes=config.limits.message_bytes,
-        spans_per_message=config.limits.spans_per_message,
-        attributes_per_span=config.limits.attributes_per_span,
-    )
+    limits = config.limits.of_message()
     texts: dict[str, Labelled] = {}
     with progress_bar() as progress:
         bar = progress.add_task("reading texts", total=len(wanted))

@@ -13,7 +13,6 @@ from rich.table import Table
 
 from schemas.config import Config
 from schemas.errors import AssayError, ConfigError
-from schemas.limits import Limits
 from schemas.outcome import Outcome
 from schemas.reasons import Status
 from workers import logs
@@ -70,12 +69,7 @@ def run(
     unknown = sorted(set(fail_under) - {name for r in config.routes for name in r.evaluators})
     if unknown:
         raise ConfigError(f'--fail-under: no route names the evaluator "{unknown[0]}"')
-    limits = Limits(
-        message_bytes=config.limits.message_bytes,
-        spans_per_message=config.limits.spans_per_message,
-        attributes_per_span=config.limits.attributes_per_span,
-    )
-    outcomes = asyncio.run(_evaluate(files, config, limits, wait_s))
+    outcomes = asyncio.run(_evaluate(files, config, wait_s))
     if as_lines:
         print_json(outcome.to_json() for outcome in outcomes)
     else:
@@ -88,9 +82,8 @@ def run(
             raise RateMissed(f"{name}: pass rate {rate:.3f} is below {wanted:g}")
 
 
-async def _evaluate(
-    files: Sequence[Path], config: Config, limits: Limits, wait_s: float
-) -> list[Outcome]:
+async def _evaluate(files: Sequence[Path], config: Config, wait_s: float) -> list[Outcome]:
+    limits = config.limits.of_message()
     log = logs.configure(config.logs.format, "error", secrets=secrets_of(config))
     emit = Telemetry(Metrics(CollectorRegistry(), config), log)
     async with open_evaluators(config, emit, hold=False, wait_s=wait_s) as evaluators:
