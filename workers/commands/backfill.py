@@ -1,7 +1,7 @@
 """`assay backfill`: evaluate what the spans topics hold of a time, beside the live workers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -17,9 +17,7 @@ from workers.configured import TRACE, Configured
 from workers.engine import Job
 from workers.flight import Work
 from workers.offsets import Commit
-from workers.pipeline import Pipeline
 from workers.replay import Replay, Tally, by_offset, span_intake
-from workers.seams import Reader
 from workers.topic_reader import Read, TopicReader
 from workers.trace_backfill import TraceBackfill
 
@@ -54,6 +52,10 @@ class Asked:
         task = repr((self.begin, self.end, self.routes, self.evaluators)).encode()
         name = f"{config.stem}.backfill-{blake2b(task, digest_size=4).hexdigest()}.json"
         return self.state or config.with_name(name)
+
+    def takes(self, job: Job) -> bool:
+        """Whether an evaluation is asked for, by the routes that select it."""
+        return not self.routes or not set(self.routes).isdisjoint(job.selected.routes)
 
 
 @dataclass(slots=True)
@@ -229,9 +231,9 @@ def _of_spans(
     reader: TopicReader,
 ) -> _Stage:
     checkpoint = found.checkpoint
-    choice = _choice(frozenset(asked.routes), found)
+    choice = _choice(asked, found)
     intake = span_intake(tools.config, evaluators, tools.emit, choice, remembers=_REMEMBERED)
-    replay = _replay(tools, evaluators, intake, found.tally)
+    replay = tools.replay(evaluators, intake, Origin.BACKFILL, tally=found.tally)
     reading = found.reading = Reading(reader, [p.model_copy() for p in checkpoint.parts])
     checkpoint.assign(replay.offsets)
     return _Stage(replay, reading.reads, checkpoint.note, lambda: checkpoint.done_of_spans)
@@ -244,16 +246,18 @@ def _of_traces(
     evaluators: Mapping[str, Configured],
     reader: TopicReader,
 ) -> _Stage:
-    checkpoint, routes = found.checkpoint, frozenset(asked.routes)
+    checkpoint = found.checkpoint
     traces = found.traces = TraceBackfill(
         checkpoint.traces or (),
         config=tools.config,
         evaluators=evaluators,
-        takes=lambda job: not routes or not routes.isdisjoint(job.selected.routes),
+        takes=asked.takes,
         tally=found.tally,
         emit=tools.emit,
     )
-    replay = _replay(tools, evaluators, traces, found.tally, traces.carry)
+    replay = tools.replay(
+        evaluators, traces, Origin.BACKFILL, tally=found.tally, carry=traces.carry
+    )
     traces.assign(replay.offsets)
     return _Stage(
         replay,
@@ -263,31 +267,10 @@ def _of_traces(
     )
 
 
-def _replay(
-    tools: Tools,
-    evaluators: Mapping[str, Configured],
-    intake: Reader,
-    tally: Tally,
-    carry: Callable[[Pipeline], Awaitable[None]] = Pipeline.run,
-) -> Replay:
-    return Replay(
-        tools.config,
-        evaluators,
-        intake=intake,
-        origin=Origin.BACKFILL,
-        publisher=tools.publisher,
-        spend=tools.spend,
-        emit=tools.emit,
-        observe=tools.observe,
-        tally=tally,
-        carry=carry,
-    )
-
-
-def _choice(routes: frozenset[str], found: _Findings) -> Callable[[Source, Work], list[Job]]:
+def _choice(asked: Asked, found: _Findings) -> Callable[[Source, Work], list[Job]]:
     def choose(_: Source, work: Work) -> list[Job]:
         found.unreadable_spans += len(work.letters)
-        return [job for job in work.jobs if not routes or routes & set(job.selected.routes)]
+        return [job for job in work.jobs if asked.takes(job)]
 
     return choose
 

@@ -112,16 +112,8 @@ async def _retry(config: Config, asked: Asked, found: _Findings) -> None:
     async with opened(config, asked.judge_share) as tools:
         with TopicReader(config.kafka, "dead-letters", batch=BATCH) as reader:
             places = await asyncio.to_thread(Places, reader, found.index.to_fetch)
-            replay = found.replay = Replay(
-                tools.config,
-                tools.evaluators,
-                intake=span_intake(tools.config, tools.evaluators, tools.emit, found.readings),
-                origin=Origin.RETRY,
-                publisher=tools.publisher,
-                spend=tools.spend,
-                emit=tools.emit,
-                observe=tools.observe,
-            )
+            intake = span_intake(tools.config, tools.evaluators, tools.emit, found.readings)
+            replay = found.replay = tools.replay(tools.evaluators, intake, Origin.RETRY)
             await carry_out(
                 replay,
                 chain(

@@ -4,7 +4,15 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +22,7 @@ from rich.console import Console
 
 from schemas.config import Config
 from schemas.events import Emit
-from schemas.outcome import Outcome
+from schemas.outcome import Origin, Outcome
 from workers import kafka_settings, logs
 from workers.budgets import open_spend, require_prices
 from workers.configured import Configured
@@ -22,8 +30,10 @@ from workers.lease_topic import check_lease_topic
 from workers.metrics import Metrics
 from workers.offsets import Commit
 from workers.open_evaluators import open_evaluators
+from workers.pipeline import Pipeline
 from workers.publisher import Publisher
 from workers.replay import MakeClaim, Replay, Tally
+from workers.seams import Reader
 from workers.sinks.outputs import open_outputs
 from workers.spend import Spend
 from workers.telemetry import Telemetry
@@ -61,6 +71,29 @@ class Tools:
     observe: Callable[[Sequence[Outcome]], None]
     spend: Spend | None = None
     trouble: list[str] = field(default_factory=list)
+
+    def replay(
+        self,
+        evaluators: Mapping[str, Configured],
+        intake: Reader,
+        origin: Origin,
+        *,
+        tally: Tally | None = None,
+        carry: Callable[[Pipeline], Awaitable[None]] = Pipeline.run,
+    ) -> Replay:
+        """A replay that works with them; the arguments are those of `Replay`."""
+        return Replay(
+            self.config,
+            evaluators,
+            intake=intake,
+            origin=origin,
+            publisher=self.publisher,
+            emit=self.emit,
+            observe=self.observe,
+            spend=self.spend,
+            tally=tally,
+            carry=carry,
+        )
 
 
 def with_share(config: Config, share: float) -> Config:

@@ -147,10 +147,11 @@ async def _replay(
     """Make the evaluations again: those of spans, then those of traces."""
     tally = Tally()
     spans = span_intake(tools.config, tools.evaluators, tools.emit, choice)
+    whole = _whole_traces(tools, choice, traces)
     # Both at once: a judge that is out has told it to those who listened, not to who comes later.
     stages: Sequence[tuple[Replay, Places | TraceRecords]] = [
-        (_made(tools, tally, spans), there.spans),
-        (_made(tools, tally, _whole_traces(tools, choice, traces)), there.traces),
+        (tools.replay(tools.evaluators, spans, Origin.RETRY, tally=tally), there.spans),
+        (tools.replay(tools.evaluators, whole, Origin.RETRY, tally=tally), there.traces),
     ]
     for replay, records in stages:
         if not records.count or (found.replay is not None and found.replay.was_stopped):
@@ -164,20 +165,6 @@ async def _replay(
             progress=lambda: tally.published,
             total=len(found.tried),
         )
-
-
-def _made(tools: Tools, tally: Tally, intake: Reader) -> Replay:
-    return Replay(
-        tools.config,
-        tools.evaluators,
-        intake=intake,
-        origin=Origin.RETRY,
-        publisher=tools.publisher,
-        spend=tools.spend,
-        emit=tools.emit,
-        observe=tools.observe,
-        tally=tally,
-    )
 
 
 def _whole_traces(tools: Tools, choice: Choice, traces: Sequence[Again]) -> Reader:
