@@ -137,7 +137,7 @@ def _join_nested(groups: _Groups, spans: dict[_Key, Span]) -> None:
             inner.setdefault(_key(outer), []).append(span)
     for key, candidates in inner.items():
         outer = groups.calls[key]
-        groups.join(outer, max(candidates, key=lambda span: (span.start_unix_nano, span.span_id)))
+        groups.join(outer, max(candidates, key=_begin))
 
 
 def _outer_call(span: Span, spans: dict[_Key, Span], calls: dict[_Key, Span]) -> Span | None:

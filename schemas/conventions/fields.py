@@ -42,6 +42,7 @@ from schemas.values import (
 
 __all__ = [
     "GEN_AI_USAGE_KEYS",
+    "PLAIN_KINDS",
     "Attributes",
     "Convention",
     "EventLog",
@@ -81,6 +82,9 @@ __all__ = [
     "usage_of",
 ]
 
+
+PLAIN_KINDS = (SpanKind.TOOL, SpanKind.EMBEDDING)
+"""Those that have no messages; an embedding neither texts nor vectors."""
 
 ContentReader = Callable[[Attributes], dict[str, Any]]
 """Reads a span's content from its attributes; never raises."""

@@ -19,6 +19,7 @@ from schemas.payloads import (
 from schemas.span import RawSpan, Span, SpanKind, Usage
 
 from .fields import (
+    PLAIN_KINDS,
     Convention,
     answer_fields,
     common,
@@ -46,8 +47,6 @@ _KINDS = {
     "retriever": SpanKind.RETRIEVER,
     "embedding": SpanKind.EMBEDDING,
 }
-_PLAIN_KINDS = (SpanKind.TOOL, SpanKind.EMBEDDING)
-"""Those that have no messages; an embedding neither texts nor vectors."""
 _ID = re.compile(r'"(?:id|response_id|responseId)"')
 _SETTING = "LANGFUSE_OBSERVE_DECORATOR_IO_CAPTURE_ENABLED=true (or capture_input, capture_output)"
 _CACHE_READ = ("input_cached_tokens", "input_cache_read", "cache_read_input_tokens")
@@ -78,7 +77,7 @@ def _read(raw: RawSpan) -> Span:
         **_prompt(attributes),
         **_fields(raw, kind),
     }
-    content = None if kind in _PLAIN_KINDS else _content
+    content = None if kind in PLAIN_KINDS else _content
     return common(raw, NAME, kind, fields, content_setting=_SETTING, content=content)
 
 

@@ -20,6 +20,7 @@ from schemas.payloads import (
 from schemas.span import RawSpan, Span, SpanKind, Usage
 
 from .fields import (
+    PLAIN_KINDS,
     Convention,
     answer_fields,
     common,
@@ -44,8 +45,6 @@ _KINDS = {
     "retriever": SpanKind.RETRIEVER,
     "embedding": SpanKind.EMBEDDING,
 }
-_PLAIN_KINDS = (SpanKind.TOOL, SpanKind.EMBEDDING)
-"""Those that have no messages."""
 _METADATA = "langsmith.metadata."
 _SESSION = tuple(_METADATA + key for key in ("session_id", "thread_id", "conversation_id"))
 _USER = (_METADATA + "user_id", "user.id")
@@ -77,7 +76,7 @@ def _read(raw: RawSpan) -> Span:
         **_prompt(attributes),
         **_fields(raw, kind),
     }
-    content = None if kind in _PLAIN_KINDS else _content
+    content = None if kind in PLAIN_KINDS else _content
     return common(raw, NAME, kind, fields, content_setting=_SETTING, content=content)
 
 

@@ -21,6 +21,7 @@ from schemas.payloads import (
 from schemas.span import Message, RawSpan, Span, SpanEvent, SpanKind, ToolCall, Usage
 
 from .fields import (
+    PLAIN_KINDS,
     Convention,
     answer_fields,
     common,
@@ -48,8 +49,6 @@ _KINDS = {
     "RETRIEVER": SpanKind.RETRIEVER,
     "EMBEDDING": SpanKind.EMBEDDING,
 }
-_PLAIN_KINDS = (SpanKind.TOOL, SpanKind.EMBEDDING)
-"""Those that have no messages."""
 _FORMATS = frozenset({"openai", "anthropic", "gemini", "bedrock", "groq", "mistral"})
 """Message formats that name a provider; the others (`langchain`, `dspy`, …) name a framework."""
 _CHUNK = "mlflow.chunk.item."
@@ -95,7 +94,7 @@ def _read(raw: RawSpan) -> Span:
         **_prompt(attributes),
         **_fields(raw, kind),
     }
-    content = None if kind in _PLAIN_KINDS else partial(_content, raw.events)
+    content = None if kind in PLAIN_KINDS else partial(_content, raw.events)
     return common(raw, NAME, kind, fields, content=content)
 
 
