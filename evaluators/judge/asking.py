@@ -140,25 +140,12 @@ class Asking(Generic[Answer]):
             return await self._once()
         except _AgainError as again:
             wait_s = again.wait_s
-        return await self._repeat(wait_s)
-
-    async def _repeat(self, wait_s: float) -> Answer:
-        """Go on after the first try, which is not made here: few evaluations need a second.
-
-        To set up a retry loop for each took a tenth of an evaluation's CPU time (`bench/judge.py`).
-        """
-        is_first = True
-
-        async def attempt() -> Answer:
-            nonlocal is_first
-            if is_first:
-                is_first = False
-                raise _AgainError(wait_s)
-            return await self._once()
-
+        # Few evaluations come here: to set up a retry loop for each took a tenth of an evaluation's
+        # CPU time (`bench/judge.py`).
+        await asyncio.sleep(wait_s)
         retrying = AsyncRetrying(retry=_IF_WANTED, wait=_wanted_wait, reraise=True)
         try:
-            return await retrying(attempt)
+            return await retrying(self._once)
         finally:
             # It remembers what it would do next, bound to itself. A cycle in each call is 2 kB that
             # only a full collection finds, and a worker that remembers 100,000 spans has few.
