@@ -19,11 +19,10 @@ from typing import Any
 import pytest
 import yaml
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from support.judge_server import Action, Call, Changed, JudgeServer, Status, Text
+from support.judge_server import Action, Call, Changed, JudgeServer, Status, Text, serving
 from support.odd_plugin import install
 from support.otlp_server import OtlpServer
 from support.planted import Planted, plant
-from support.replays import serving
 from support.spans import Attribute, llm_span, message, plain_span, produce
 from support.workers import (
     DEAD,

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from support.conservation import JudgeProcess, committed, ends
 from support.kafka import KafkaServer
-from support.spans import KeyedMessage, llm_span, message, plain_span, produce
+from support.spans import KeyedMessage, keyed_trace, produce
 from support.workers import (
     DEAD,
     SCORES,
@@ -53,20 +53,10 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], WorkerProcess]]:
 
 def _runs(count: int) -> list[list[KeyedMessage]]:
     """Traces of four records each: three calls, then the request around them."""
-    runs: list[list[KeyedMessage]] = []
-    for number in range(count):
-        root = plain_span("POST /run")
-        calls = [
-            llm_span(
-                f"Ship order {number}, step {step}.",
-                trace_id=root.trace_id,
-                parent_span_id=root.span_id,
-            )
-            for step in range(3)
-        ]
-        key = root.trace_id.hex().encode()
-        runs.append([(key, message([span])) for span in (*calls, root)])
-    return runs
+    return [
+        keyed_trace(*((f"Ship order {number}, step {step}.", "It is done.") for step in range(3)))
+        for number in range(count)
+    ]
 
 
 def _newest(outcomes: list[Outcome]) -> dict[str, Outcome]:

@@ -12,10 +12,10 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from support.judge_server import Action, Call, JudgeServer, Text
+from support.judge_server import Action, Call, JudgeServer, Text, serving
 from support.kafka import KafkaServer
-from support.replays import Site, by_id, command, serving
-from support.spans import KeyedMessage, llm_span, message, plain_span, produce
+from support.replays import Site, by_id, command
+from support.spans import KeyedMessage, keyed_trace, produce
 from support.workers import until, worker_process
 
 from schemas.outcome import Origin, Source
@@ -46,21 +46,10 @@ def _nonsense(call: Call) -> Action:
 
 def _runs() -> list[list[KeyedMessage]]:
     """Traces of four records each: three calls, then the request around them."""
-    runs: list[list[KeyedMessage]] = []
-    for number in range(TRACES):
-        root = plain_span("POST /run")
-        calls = [
-            llm_span(
-                f"Ship order {number}.",
-                f"Step {step} is done.",
-                trace_id=root.trace_id,
-                parent_span_id=root.span_id,
-            )
-            for step in range(3)
-        ]
-        key = root.trace_id.hex().encode()
-        runs.append([(key, message([span])) for span in (*calls, root)])
-    return runs
+    return [
+        keyed_trace(*((f"Ship order {number}.", f"Step {step} is done.") for step in range(3)))
+        for number in range(TRACES)
+    ]
 
 
 def test_failed_traces_are_made_again_and_one_that_retention_took_is_named(

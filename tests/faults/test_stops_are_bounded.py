@@ -1,15 +1,13 @@
 """Attack: a worker that was told to stop, at the worst moment, does not."""
 
-import asyncio
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from support.judge_server import Hang, JudgeServer
+from support.judge_server import Hang, JudgeServer, serving
 from support.judge_server import Status as Answer
 from support.processes import free_ports
 from support.spans import llm_span, message, produce, traces
@@ -45,15 +43,8 @@ def cluster(mock_cluster: MockCluster) -> MockCluster:
 def judge() -> Iterator[JudgeServer]:
     """A judge in a thread of its own."""
     server = JudgeServer()
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(server.start(), loop).result(5)
-    yield server
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(5)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
-    loop.close()
+    with serving(server):
+        yield server
 
 
 def test_a_worker_that_waits_for_its_first_broker_stops(tmp_path: Path) -> None:

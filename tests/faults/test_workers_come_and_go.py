@@ -1,7 +1,5 @@
 """Attack: workers that join, leave, fail and die while evaluations are in flight."""
 
-import asyncio
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 from support.conservation import owned
-from support.judge_server import JudgeServer
+from support.judge_server import JudgeServer, serving
 from support.lanes import hasten
 from support.spans import produce, traces
 from support.workers import (
@@ -49,15 +47,8 @@ def cluster(mock_cluster: MockCluster) -> MockCluster:
 def judge() -> Iterator[JudgeServer]:
     """A judge that takes its time, in a thread of its own."""
     server = JudgeServer(latency_s=0.4)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(server.start(), loop).result(5)
-    yield server
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(5)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
-    loop.close()
+    with serving(server):
+        yield server
 
 
 def _config(cluster: MockCluster, judge: JudgeServer, **sections: Any) -> str:

@@ -14,7 +14,8 @@ import re
 import signal
 import socket
 import struct
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import TracebackType
@@ -347,6 +348,22 @@ def completion(text: Text) -> Json:
     choice = {"index": 0, "finish_reason": text.finish_reason, "message": message}
     reply: Json = {"id": "c", "object": "chat.completion", "model": text.model}
     return {**reply, "choices": [choice], "usage": text.usage}
+
+
+@contextlib.contextmanager
+def serving(judge: JudgeServer, port: int = 0) -> Iterator[None]:
+    """Let a judge answer from a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(judge.start(port), loop).result(5)
+        yield
+        asyncio.run_coroutine_threadsafe(judge.stop(), loop).result(5)
+    finally:  # or the thread would keep the test run from ending
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+    loop.close()
 
 
 async def _main() -> None:

@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,18 +13,16 @@ from typing import Any
 
 import yaml
 from confluent_kafka import Producer
-from support.judge_server import JudgeServer
 from support.workers import DEAD, SCORES, SPANS, config_yaml, read_outcomes, until
 
-from evaluators.judge.client import JudgeClient
-from schemas.config import Config, JudgeConfig
+from schemas.config import Config
 from schemas.config_file import load
-from schemas.events import Event
 from schemas.limits import Limits
 from schemas.outcome import Outcome, Source
 from schemas.reasons import Reason
 from workers import offline
-from workers.configured import build
+from workers.configured import ignored
+from workers.open_evaluators import open_evaluators
 
 
 class Site:
@@ -123,22 +120,6 @@ def failed(outcome: Outcome, reason: Reason = Reason.JUDGE_ERROR) -> Outcome:
     return replace(outcome, outcome=reason.status, reason=reason, score=None, detail="a test")
 
 
-@contextmanager
-def serving(judge: JudgeServer, port: int = 0) -> Iterator[None]:
-    """Let a judge answer from a thread of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(judge.start(port), loop).result(5)
-        yield
-        asyncio.run_coroutine_threadsafe(judge.stop(), loop).result(5)
-    finally:  # or the thread would keep the test run from ending
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
-    loop.close()
-
-
 class Command:
     """An `assay` command that runs in a process of its own, to be looked at and stopped."""
 
@@ -188,24 +169,10 @@ def command(folder: Path, *arguments: str) -> Iterator[Command]:
 
 
 async def _evaluated(config: Config, records: Sequence[tuple[bytes, Source]]) -> list[Outcome]:
-    judges: list[JudgeClient] = []
-
-    def open_judge(name: str, judge: JudgeConfig) -> JudgeClient:
-        judges.append(JudgeClient(name, judge, emit=_ignore, hold=False, wait_s=0))
-        return judges[-1]
-
-    evaluators = build(config, open_judge)
-    exports = [offline.read_export(value, source, Limits()) for value, source in records]
-    todo = offline.jobs(exports, config, evaluators, _ignore)
-    try:
-        return await offline.evaluate(todo, config, _ignore, lambda _: None)
-    finally:
-        for judge in judges:
-            await judge.aclose()
-
-
-def _ignore(_: Event) -> None:
-    pass
+    async with open_evaluators(config, hold=False) as evaluators:
+        exports = [offline.read_export(value, source, Limits()) for value, source in records]
+        todo = offline.jobs(exports, config, evaluators, ignored)
+        return await offline.evaluate(todo, config, ignored, lambda _: None)
 
 
 def by_id(outcomes: Sequence[Outcome]) -> Mapping[str, list[Outcome]]:

@@ -111,6 +111,17 @@ def plain_span(
     )
 
 
+def keyed_trace(*calls: tuple[str, str]) -> list[KeyedMessage]:
+    """Make a trace, a record for each call (question, answer) and for the request around them."""
+    root = plain_span("POST /run")
+    spans = [
+        llm_span(asked, answer, trace_id=root.trace_id, parent_span_id=root.span_id)
+        for asked, answer in calls
+    ]
+    key = root.trace_id.hex().encode()
+    return [(key, message([span])) for span in (*spans, root)]
+
+
 def message(
     spans: Iterable[Span],
     *,

@@ -2,16 +2,15 @@
 
 import asyncio
 import secrets
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.judge_server import JudgeServer
+from support.judge_server import JudgeServer, serving
 from support.lanes import hasten
-from support.spans import KeyedMessage, llm_span, message, plain_span, produce, traces
+from support.spans import KeyedMessage, keyed_trace, llm_span, message, plain_span, produce, traces
 from support.workers import (
     DEAD,
     SCORES,
@@ -48,15 +47,8 @@ def cluster(mock_cluster: MockCluster) -> MockCluster:
 def judge() -> Iterator[JudgeServer]:
     """A judge that answers well, from a thread of its own."""
     server = JudgeServer(latency_s=0.05)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(server.start(), loop).result(5)
-    yield server
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(5)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
-    loop.close()
+    with serving(server):
+        yield server
 
 
 def _config(cluster: MockCluster, judge: JudgeServer, **sections: Any) -> str:
@@ -69,18 +61,8 @@ def _config(cluster: MockCluster, judge: JudgeServer, **sections: Any) -> str:
 def _runs(count: int) -> Iterator[list[KeyedMessage]]:
     """Traces of three records each: a call, a second call, the HTTP request around them."""
     for number in range(count):
-        root = plain_span("POST /run")
-        calls = [
-            llm_span(
-                f"Ship order {number}.",
-                f"Order {number}: step {step}.",
-                trace_id=root.trace_id,
-                parent_span_id=root.span_id,
-            )
-            for step in (1, 2)
-        ]
-        key = root.trace_id.hex().encode()
-        yield [(key, message([span])) for span in (*calls, root)]
+        asked = f"Ship order {number}."
+        yield keyed_trace(*((asked, f"Order {number}: step {step}.") for step in (1, 2)))
 
 
 def _outcomes(cluster: MockCluster) -> list[Outcome]:

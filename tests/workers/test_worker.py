@@ -1,15 +1,13 @@
 """A whole worker process, on the mock cluster: from spans on a topic to committed outcomes."""
 
-import asyncio
 import gzip
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from support.judge_server import JudgeServer
+from support.judge_server import JudgeServer, serving
 from support.spans import llm_span, message, plain_span, produce, traces
 from support.workers import (
     DEAD,
@@ -43,15 +41,8 @@ def cluster(mock_cluster: MockCluster) -> MockCluster:
 def judge() -> Iterator[JudgeServer]:
     """A judge that answers well, from a thread of its own."""
     server = JudgeServer(latency_s=0.05)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(server.start(), loop).result(5)
-    yield server
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(5)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
-    loop.close()
+    with serving(server):
+        yield server
 
 
 def committed(bootstrap_servers: str, group: str, topic: str = SPANS) -> dict[int, int]:

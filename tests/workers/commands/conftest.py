@@ -1,11 +1,13 @@
 """The command as a user runs it: in a process of its own, or faster, in this one."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,14 @@ class Done:
 
 
 Run = Callable[..., Done]
+
+
+def report_of(done: Done) -> dict[str, Any]:
+    """The one object that a command with `--json` has printed; it has gone well."""
+    assert done.status == 0, done.err
+    report: dict[str, Any] = json.loads(done.out)
+    return report
+
 
 _WIDE = {"COLUMNS": "400"}
 """Wraps nothing."""

@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from support.judge_server import JudgeServer
+from support.judge_server import JudgeServer, serving
 from support.kafka import KafkaServer
-from support.replays import Site, by_id, command, serving
+from support.replays import Site, by_id, command
 from support.spans import llm_span, message, produce
 
 from schemas.errors import ConfigError
@@ -22,7 +22,7 @@ from schemas.reasons import Status
 from workers.commands.backfill import moment
 from workers.demo.broker import MockCluster
 
-from .conftest import Run
+from .conftest import Run, report_of
 
 HOUR_MS = 3_600_000
 PARTITIONS = 3
@@ -50,10 +50,7 @@ def _between(begin_ms: int, end_ms: int) -> tuple[str, ...]:
 
 
 def _report(assay: Run, *arguments: str) -> dict[str, Any]:
-    done = assay(*arguments)
-    assert done.status == 0, done.err
-    report: dict[str, Any] = json.loads(done.out)
-    return report
+    return report_of(assay(*arguments))
 
 
 def _groups(servers: str) -> set[str]:

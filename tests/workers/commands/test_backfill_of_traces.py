@@ -10,15 +10,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from support.judge_server import JudgeServer
+from support.judge_server import JudgeServer, serving
 from support.kafka import KafkaServer
-from support.replays import Site, by_id, command, serving
+from support.replays import Site, by_id, command
 from support.spans import llm_span, message, plain_span
 
 from schemas.outcome import Origin, Outcome, Source
 from schemas.reasons import Reason, Status
 
-from .conftest import Run
+from .conftest import Run, report_of
 
 PARTITIONS = 2
 MINUTE_MS = 60_000
@@ -88,10 +88,7 @@ def _between(begin: float, end: float, *arguments: str) -> tuple[str, ...]:
 
 
 def _report(assay: Run, *arguments: str) -> dict[str, Any]:
-    done = assay(*arguments)
-    assert done.status == 0, done.err
-    report: dict[str, Any] = json.loads(done.out)
-    return report
+    return report_of(assay(*arguments))
 
 
 def _named(site: Site, runs: Mapping[str, Sequence[Placed]]) -> list[str]:

@@ -1,6 +1,5 @@
 """`assay dead-letters retry`: what can be read by now is judged, the rest is said and left."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from schemas.outcome import Origin, Source
 from schemas.reasons import Status
 from workers.demo.broker import MockCluster
 
-from .conftest import Run
+from .conftest import Run, report_of
 
 BAD = b"\xff\xff no span"
 
@@ -27,10 +26,7 @@ def site(mock_cluster: MockCluster, tmp_path: Path) -> Site:
 
 
 def _retry(assay: Run, *arguments: str) -> dict[str, Any]:
-    done = assay("dead-letters", "retry", "--json", *arguments)
-    assert done.status == 0, done.err
-    report: dict[str, Any] = json.loads(done.out)
-    return report
+    return report_of(assay("dead-letters", "retry", "--json", *arguments))
 
 
 def test_what_can_be_read_now_is_judged_once(site: Site, assay_here: Run) -> None:

@@ -1,20 +1,19 @@
 """`assay retry`: which outcomes are tried again, under which id, and what is said of the others."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.judge_server import JudgeServer
+from support.judge_server import JudgeServer, serving
 from support.processes import free_ports
-from support.replays import Site, by_id, command, failed, serving
+from support.replays import Site, by_id, command, failed
 from support.spans import llm_span, message
 
 from schemas.outcome import Origin
 from schemas.reasons import Reason, Status
 from workers.demo.broker import MockCluster
 
-from .conftest import Run
+from .conftest import Run, report_of
 
 
 @pytest.fixture
@@ -27,10 +26,7 @@ def site(mock_cluster: MockCluster, tmp_path: Path) -> Site:
 
 
 def _retry(assay: Run, *arguments: str) -> dict[str, Any]:
-    done = assay("retry", "--json", *arguments)
-    assert done.status == 0, done.err
-    report: dict[str, Any] = json.loads(done.out)
-    return report
+    return report_of(assay("retry", "--json", *arguments))
 
 
 def test_a_failed_outcome_is_made_again_under_its_id(site: Site, assay_here: Run) -> None:

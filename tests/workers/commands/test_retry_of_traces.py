@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.judge_server import JudgeServer
-from support.replays import Site, by_id, command, failed, serving
+from support.judge_server import JudgeServer, serving
+from support.replays import Site, by_id, command, failed
 from support.spans import llm_span, message, plain_span
 
 from schemas.outcome import Origin, Outcome, Source
@@ -15,7 +15,7 @@ from schemas.reasons import Reason, Status
 from workers.demo.broker import MockCluster
 from workers.retries import Leavings
 
-from .conftest import Run
+from .conftest import Run, report_of
 
 Placed = tuple[bytes, Source]
 
@@ -67,10 +67,7 @@ def _scored(site: Site, runs: Sequence[Sequence[Placed]]) -> list[Outcome]:
 
 
 def _retry(assay: Run, *arguments: str) -> dict[str, Any]:
-    done = assay("retry", "--json", *arguments)
-    assert done.status == 0, done.err
-    report: dict[str, Any] = json.loads(done.out)
-    return report
+    return report_of(assay("retry", "--json", *arguments))
 
 
 def test_a_failed_trace_is_made_again_from_all_its_records(site: Site, assay_here: Run) -> None:
