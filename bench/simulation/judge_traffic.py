@@ -36,7 +36,8 @@ class Result:
         refused: Share of all calls that were 429s.
         recovered_s: For each phase, seconds from its begin until ten seconds are well used.
         by_client: Calls served, for each client.
-        longest_quiet_s: Longest time that a call of the quiet route waited to be served.
+        longest_quiet_s: Longest time that a call of the quiet route waited to be served, or waits
+            at the end.
         quiet: Calls of the quiet route that were served.
     """
 
@@ -115,12 +116,19 @@ class _Client:
     served: int = 0
     quiet: int = 0
     longest_quiet_s: float = 0.0
+    quiet_since: float = 0.0
+
+    def note_quiet(self) -> None:
+        """The quiet route's call is served now, or waits still."""
+        waited_s = asyncio.get_running_loop().time() - self.quiet_since
+        self.longest_quiet_s = max(self.longest_quiet_s, waited_s)
 
     async def ask_for(self, route: str) -> None:
         """One evaluation after the other; a 429 stands in the queue again."""
         loop, server = asyncio.get_running_loop(), self.server
         while True:
-            began = loop.time()
+            if route == QUIET:
+                self.quiet_since = loop.time()
             while True:
                 permit = await self.endpoint.acquire(route=route, tokens=1000)
                 if server.admits():
@@ -133,7 +141,7 @@ class _Client:
                 self.endpoint.limited(permit, wanted_wait_s(headers))
             if route == QUIET:
                 self.quiet += 1
-                self.longest_quiet_s = max(self.longest_quiet_s, loop.time() - began)
+                self.note_quiet()
             server.busy += 1
             sent_at, rates = loop.time(), server.rates()
             seconds = server.chance.lognormvariate(0, _SIGMA) * MEAN_S
@@ -166,6 +174,8 @@ async def run(
     routes = [FLOOD] * _FLOOD_TASKS + [QUIET]
     tasks = [asyncio.create_task(one.ask_for(route)) for one in workers for route in routes]
     await server.note(phases)
+    for one in workers:
+        one.note_quiet()
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)

@@ -11,7 +11,6 @@ the endpoint is up; one that was under way when it went down says nothing.
 
 import asyncio
 import math
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -25,12 +24,9 @@ from .rates import Rates
 from .waiting import Waiter, Waiting
 
 _FAILURES_IN_A_ROW = 5
-_NAMED_SHARE = 0.1
-_MAX_DOUBLINGS = 16
-_CROWDED_BURSTS = 20
+_LONGEST_WAIT_S = 3600.0
+"""A wait that is longer than this is a slip of the endpoint's: it is asked again."""
 _MIN_TIMER_S = 0.001
-_JITTER = secrets.SystemRandom()
-_JITTER_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +39,6 @@ class Pace:
     """How long a failed evaluation waits for another call's success before it asks for a probe."""
     backoff_s: float = 0.5
     max_backoff_s: float = 8.0
-    limited_s: float = 1.0
-    """Wait after a 429 that names no time, a tenth of it after one that does; doubles with each
-    burst in a row."""
-    crowded_s: float = 4.0
-    """It stays at this for a while: a small endpoint that others fill has a place free at times."""
-    max_limited_s: float = 30.0
-    longest_wait_s: float = 3600.0
-    """A wait that is longer than this is a slip of the endpoint's: it is asked again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -178,6 +166,7 @@ class Endpoint:
     def set_share(self, lane: str, share: float) -> None:
         """This replica has a share of a lane's partitions, and so of the endpoint's limits."""
         self._rates.set_share(lane, share)
+        self._limiter.is_shared = self._rates.share < 1
         self._dispatch()
 
     # What became of a request; each also gives the permit back.
@@ -220,29 +209,20 @@ class Endpoint:
         """The endpoint wants fewer requests; it is up, though."""
         first = self._cut(permit)
         if wait_s is not None:
-            self._limiter.close_gate(min(wait_s, self.pace.longest_wait_s))
+            self._limiter.close_gate(min(wait_s, _LONGEST_WAIT_S))
         if first:
             # Also where a time was named: one that is too short would be named again and again.
-            step_s = self.pace.limited_s * (1.0 if wait_s is None else _NAMED_SHARE)
-            # Jitter, so that the workers of a group do not come back in step.
-            spread = 1 + _JITTER_SHARE * _JITTER.random()
-            self._limiter.close_gate(self._limited_s(step_s) * spread)
+            self._limiter.pause(is_named=wait_s is not None)
         if permit.is_probe and not self.is_closed:
             self._close()
         self.release(permit)
-
-    def _limited_s(self, step_s: float) -> float:
-        before = self._limiter.bursts - 1
-        wait_s = min(step_s * 2.0 ** min(before, _MAX_DOUBLINGS), self.pace.crowded_s)
-        wait_s *= 2.0 ** min(max(0, before - _CROWDED_BURSTS), _MAX_DOUBLINGS)
-        return min(wait_s, self.pace.max_limited_s)
 
     def release(self, permit: Permit) -> None:
         """Give a permit back; harmless where it was given back before."""
         if not permit.is_open:
             return
         permit.is_open = False
-        self._limiter.in_use -= 1
+        self._limiter.released()
         if permit.is_probe and not self.is_closed:
             self._breaker.probe_abandoned()
         self._dispatch()
@@ -297,10 +277,10 @@ class Endpoint:
 
     def _start_s(self, tokens: float) -> float:
         """Seconds until a request may start; infinite where that depends on one that ends."""
-        if not self._limiter.has_room:
-            return math.inf
-        rated_s = min(self._rates.wait_s(tokens), self.pace.longest_wait_s)
-        return max(self._limiter.gated_s(), rated_s)
+        start_s = self._limiter.start_s()
+        if start_s == math.inf:
+            return start_s
+        return max(start_s, min(self._rates.wait_s(tokens), _LONGEST_WAIT_S))
 
     def _permit(
         self, tokens: float = 0.0, *, is_probe: bool = False, is_neutral: bool = False
@@ -368,8 +348,8 @@ class Endpoint:
         first = self._queue.first()
         waits: list[float] = []
         if self.is_closed:
-            if first is not None and self._limiter.has_room:
-                waits.append(self._start_s(first.tokens))
+            if first is not None and (start_s := self._start_s(first.tokens)) < math.inf:
+                waits.append(start_s)
         else:
             due_s = self._breaker.probe_due_s()
             if due_s is not None and (first is not None or self._neutral is not None):

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 
 import pytest
 
@@ -68,15 +69,98 @@ def test_growth_is_slow_beyond_the_last_cut() -> None:
 
 def test_growth_is_careful_before_the_limit_that_was_too_much() -> None:
     """One below the limit that was cut, some round trips pass before it is tried again."""
-    limiter = Limiter(100, Clock())
+    clock = Clock()
+    limiter = Limiter(100, clock)
     limiter.limit = 5
     limiter.cut(0, 1)
 
     successes = 0
     while limiter.limit < 5:
+        clock.now += 1
         full(limiter).succeeded()
         successes += 1
     assert successes > 6 * 4
+
+
+def test_growth_waits_some_seconds_before_the_limit_that_was_too_much() -> None:
+    """An endpoint that answers at once is not asked for too much again at once."""
+    clock = Clock()
+    limiter = Limiter(100, clock)
+    limiter.limit = 5
+    limiter.cut(0, 1)
+
+    for _ in range(1000):
+        full(limiter).succeeded()
+    assert int(limiter.limit) == 4
+
+    clock.now += 10
+    full(limiter).succeeded()
+    assert int(limiter.limit) == 5
+
+
+def test_last_place_stays_free_for_others() -> None:
+    """What a refused replica held besides may be used at once; its last place after the lull."""
+    clock = Clock()
+    limiter = Limiter(100, clock)
+    limiter.is_shared = True
+    limiter.limit = limiter.in_use = 4
+    limiter.cut(0, 1)
+    limiter.limit = 4  # whatever it grows to meanwhile
+
+    limiter.released()  # the one that was refused
+    assert limiter.start_s() == math.inf
+    limiter.released()
+    assert 3 < limiter.start_s() < 4
+    limiter.released()
+    assert limiter.start_s() <= 0
+    limiter.in_use += 1
+    clock.now += 4
+    assert limiter.start_s() <= 0
+
+
+def test_only_place_is_left_free_too() -> None:
+    """A replica that asked for a second request and was refused gives up its first for a while."""
+    clock = Clock()
+    limiter = Limiter(100, clock)
+    limiter.is_shared = True
+    limiter.limit = limiter.in_use = 2
+    limiter.cut(0, 1)
+
+    limiter.released()
+    limiter.released()
+    assert 3 < limiter.start_s() < 4
+
+
+def test_lone_replica_leaves_no_place_free() -> None:
+    """Without others there is nobody to leave a place to."""
+    limiter = Limiter(100, Clock())
+    limiter.limit = limiter.in_use = 2
+    limiter.cut(0, 1)
+
+    limiter.released()
+    limiter.released()
+    assert limiter.start_s() <= 0
+
+
+@pytest.mark.parametrize(("is_shared", "longest_s"), [(True, 3), (False, 15)])
+def test_pauses_grow_to_a_few_seconds(is_shared: bool, longest_s: float) -> None:
+    """Burst after burst: about 1, 2, 3 and 3 seconds beside others, up to 15 alone."""
+    clock = Clock()
+    limiter = Limiter(100, clock)
+    limiter.is_shared = is_shared
+
+    def paused_s() -> float:
+        limiter.cut(limiter.bursts, limiter.bursts + 1)
+        limiter.pause(is_named=False)
+        seconds = limiter.gated_s()
+        clock.now += seconds
+        return seconds
+
+    pauses = [paused_s() for _ in range(100)]
+    assert 1 <= pauses[0] <= 1.25
+    assert 2 <= pauses[1] <= 2.5
+    assert longest_s <= pauses[5] <= 1.25 * longest_s
+    assert longest_s <= pauses[-1] <= 1.25 * longest_s
 
 
 def test_cut_leaves_a_place_free() -> None:
@@ -88,12 +172,14 @@ def test_cut_leaves_a_place_free() -> None:
 
 def test_growth_is_eager_once_well_past_what_was_too_much() -> None:
     """An endpoint that has much more room now is found again within some round trips."""
-    limiter = Limiter(100, Clock())
+    clock = Clock()
+    limiter = Limiter(100, clock)
     limiter.limit = 3
     limiter.cut(0, 1)
 
     round_trips = 0
     while limiter.limit < 30:
+        clock.now += 2
         for _ in range(int(limiter.limit)):
             full(limiter).succeeded()
         round_trips += 1

