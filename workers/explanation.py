@@ -73,11 +73,16 @@ class SpanSaid:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A record, or a span in it, that cannot be read: the dead-letter topic has it."""
+    """A record, or a span in it, that cannot be read.
+
+    Attributes:
+        part: Which of both, where the dead-letter topic has it.
+    """
 
     source: Source
     reason: str
     detail: str
+    part: str = "not dead-lettered yet"
 
 
 @dataclass(frozen=True, slots=True)
