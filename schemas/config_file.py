@@ -16,7 +16,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from .calibration import read_calibration
-from .config import PATTERNS, Config, EvaluatorConfig, JudgeConfig, KafkaConfig
+from .config import Config, EvaluatorConfig, JudgeConfig, KafkaConfig
+from .config_values import PATTERNS
 from .errors import ConfigError
 from .yaml_file import Document, Location, dotted, read_text, read_yaml
 
