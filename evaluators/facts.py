@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from math import isfinite
 from typing import Any
 
 from schemas.outcome import EvaluatorKind
@@ -30,7 +29,7 @@ def _found(evaluator: Any, fact: str) -> str:
 
 
 def _is_number(value: Any, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and isfinite(value) and low <= value <= high
+    return isinstance(value, int | float) and low <= value <= high  # as NaN never is
 
 
 def _is_needs(value: Any) -> bool:

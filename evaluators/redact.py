@@ -1,19 +1,8 @@
 """Takes personal data and credentials out of text before it leaves for a judge or is published."""
 
 import re
-from enum import StrEnum
 
 from .detectors import credentials, personal
-
-
-class ContentPolicy(StrEnum):
-    """What of the judged text a judge may see."""
-
-    FULL = "full"
-    REDACTED = "redacted"
-    NONE = "none"
-    """Nothing: no judge may be asked."""
-
 
 _PLACEHOLDERS = {
     kind: f"[{kind.upper()}]" if kind in ("email", "iban", "card", "ip", "phone") else "[ID_NUMBER]"

@@ -4,98 +4,30 @@ The models are the only source: `docs/generate.py` makes the reference page and 
 of the types, the defaults and the docstring below each key.
 """
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from .calibration import Calibration
+from .config_values import (
+    DISTINCT,
+    NUMBER,
+    ODD,
+    Count,
+    Dollars,
+    Fraction,
+    LabelName,
+    Name,
+    Seconds,
+    Start,
+    Text,
+    Topic,
+    Url,
+)
 from .kafka_properties import REFUSED_PROPERTIES, PropertyName, PropertyValue
 from .limits import Limits
-
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
-_LABEL = r"^[a-z][a-z0-9_]{0,63}$"
-_TOPIC = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}$"
-_URL = r"^https?://[^/]"
-_SMALLEST_JURY = 3
-
-PATTERNS = {
-    _NAME: 'should be a name of 1 to 64 letters, digits, "_", "-" and "."',
-    _LABEL: 'should be a label name of 1 to 64 lower-case letters, digits and "_"',
-    _TOPIC: 'should be a topic name of 1 to 249 letters, digits, "_", "-" and "."',
-    _URL: "should be an address that begins with http:// or https://",
-}
-"""What each pattern means, in words."""
-
-
-def _no_boolean(value: Any) -> Any:
-    # Pydantic reads true as 1; in a config that is a slip.
-    if isinstance(value, bool):
-        raise ValueError("should be a number, not true or false")  # noqa: TRY004  pydantic's way
-    return value
-
-
-def _address(value: str) -> str:
-    try:
-        _ = urlsplit(value).port
-    except ValueError:
-        raise ValueError(
-            "has a host or port that cannot be read; write https://host:port"
-        ) from None
-    return value
-
-
-def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            raise ValueError(f'lists "{value}" twice; keep one of them')
-    return values
-
-
-def _odd(values: tuple[str, ...]) -> tuple[str, ...]:
-    if len(values) < _SMALLEST_JURY or len(values) % 2 == 0:
-        raise ValueError(
-            f"has {len(values)} judges; name three, five or another odd number of them"
-        )
-    return values
-
-
-def _start(value: Any) -> Any:
-    if not isinstance(value, str) or value in ("latest", "earliest"):
-        return value
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError(
-            "should be latest, earliest or a time such as 2026-11-01T00:00:00Z"
-        ) from None
-    if moment.tzinfo is None:
-        raise ValueError(f"needs a time zone; write {value}Z for UTC")
-    return moment
-
-
-_NUMBER = BeforeValidator(_no_boolean)
-Count = Annotated[int, Field(ge=1), _NUMBER]
-Seconds = Annotated[float, Field(gt=0), _NUMBER]
-Dollars = Annotated[float, Field(ge=0), _NUMBER]
-Fraction = Annotated[float, Field(ge=0, le=1), _NUMBER]
-Text = Annotated[str, Field(min_length=1)]
-Url = Annotated[str, Field(pattern=_URL), AfterValidator(_address)]
-Name = Annotated[str, Field(pattern=_NAME)]
-LabelName = Annotated[str, Field(pattern=_LABEL)]
-Topic = Annotated[str, Field(pattern=_TOPIC)]
 
 
 class _Section(BaseModel):
@@ -111,13 +43,11 @@ class KafkaConfig(_Section):
     """Brokers to start from, `host:port`, separated by commas."""
     group_id: Text = "assay"
     """Consumer group; each lane adds its name: `.code`, `.judge`, `.trace`."""
-    spans: Annotated[tuple[Topic, ...], Field(min_length=1), AfterValidator(_distinct)]
+    spans: Annotated[tuple[Topic, ...], Field(min_length=1), DISTINCT]
     """Topics that hold OTLP trace exports."""
     encoding: Literal["auto", "otlp_proto", "otlp_json"] = "auto"
     """How the exports are encoded; `auto` tells by the first byte of each record."""
-    start: Annotated[Literal["latest", "earliest"] | AwareDatetime, BeforeValidator(_start)] = (
-        "latest"
-    )
+    start: Start = "latest"
     """Where a group begins that has never committed: `latest`, `earliest` or an RFC 3339 time."""
     scores: Topic = "assay.scores"
     """Topic for outcomes, one for each span and evaluator."""
@@ -192,7 +122,7 @@ class JudgeConfig(_Section):
     """Requests in flight per worker at most; the limiter finds how many are good."""
     max_response_bytes: Count = 4194304
     """Size of a response, in bytes, beyond which it is not read on."""
-    cached_verdicts: Annotated[int, Field(ge=0), _NUMBER] = 0
+    cached_verdicts: Annotated[int, Field(ge=0), NUMBER] = 0
     """Verdicts that a worker remembers, for an hour each, and gives again where an evaluator asks
     the same about the same text; 0 asks anew each time. About a kilobyte each."""
     price: PriceConfig | None = None
@@ -224,7 +154,7 @@ class AnchorsConfig(_Section):
 
     file: Path
     """JSON lines, as for `assay calibrate`; a relative path starts at the config's folder."""
-    per_hour: Annotated[float, Field(gt=0, le=3600), _NUMBER] = 10.0
+    per_hour: Annotated[float, Field(gt=0, le=3600), NUMBER] = 10.0
     """Items an hour, of all workers together."""
 
 
@@ -239,7 +169,7 @@ class EvaluatorConfig(_Section):
     verify: Text | None = None
     """A second of `judges`, of another family: it is asked where the first fails a safety check,
     is near the threshold, or the text tried to address it."""
-    jury: Annotated[tuple[Text, ...], AfterValidator(_distinct), AfterValidator(_odd)] | None = None
+    jury: Annotated[tuple[Text, ...], DISTINCT, ODD] | None = None
     """An odd number of `judges` that are always asked, in the place of `judge`; the majority
     holds."""
     threshold: Fraction | None = None
@@ -295,7 +225,7 @@ class RouteConfig(_Section):
     name `span.kind` selects LLM calls only."""
     sample: Fraction = 1.0
     """Share of traces to keep, 0 to 1; decided by the trace id, so by all workers alike."""
-    evaluators: Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(_distinct)]
+    evaluators: Annotated[tuple[Text, ...], Field(min_length=1), DISTINCT]
     """Evaluators that judge each kept span."""
     content: Literal["full", "redacted", "none"] = "redacted"
     """What a judge may see: `full`, `redacted`, or `none` (then no evaluator may ask a judge)."""
@@ -308,18 +238,16 @@ class BudgetConfig(_Section):
 
     name: Name
     """Name of the budget, on its metrics and alerts; keep it while its period lasts."""
-    usd: Annotated[float, Field(gt=0, le=1e9), _NUMBER]
+    usd: Annotated[float, Field(gt=0, le=1e9), NUMBER]
     """US dollars that judges may cost in one period."""
     per: Literal["hour", "day", "month"]
     """The period, in UTC."""
     at_cap: Literal["degrade", "skip", "pause"] = "degrade"
     """What happens when it is spent: `degrade` lets code answer where an evaluator has such a stage
     and skips the rest, `skip` is `skipped(budget)`, `pause` waits for the next period."""
-    lease: Annotated[float, Field(gt=0, le=1), _NUMBER] = 0.005
+    lease: Annotated[float, Field(gt=0, le=1), NUMBER] = 0.005
     """Share of `usd` that one worker may hold at a time; what a killed worker held is lost."""
-    routes: Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(_distinct)] | None = (
-        None
-    )
+    routes: Annotated[tuple[Text, ...], Field(min_length=1), DISTINCT] | None = None
     """Routes that it pays for; null is all."""
 
 
@@ -339,7 +267,7 @@ class CostConfig(_Section):
     """`all` reads the usage of every LLM call; `sampled` weighs that of the sampled ones."""
     group_by: GroupByConfig = GroupByConfig()
     """By whom costs are told apart."""
-    reference_usd: Annotated[float, Field(gt=0), _NUMBER] = 0.01
+    reference_usd: Annotated[float, Field(gt=0), NUMBER] = 0.01
     """Cost in US dollars of a call whose bounded cost score is one half."""
 
 
@@ -384,7 +312,7 @@ class DeadLettersConfig(_Section):
     """Whether a dead letter holds the bytes or only says where they are."""
     max_consecutive: Count = 100
     """Unreadable records in a row after which the worker stops."""
-    max_ratio: Annotated[float, Field(gt=0, le=1), _NUMBER] = 0.5
+    max_ratio: Annotated[float, Field(gt=0, le=1), NUMBER] = 0.5
     """Share of unreadable records among the last `ratio_window` after which it stops."""
     ratio_window: Count = 1000
     """Records over which the share is taken."""
@@ -407,7 +335,7 @@ class OtlpOutputConfig(_Section):
     as_: Annotated[
         tuple[Literal["log", "span"], ...],
         Field(alias="as", min_length=1),
-        AfterValidator(_distinct),
+        DISTINCT,
     ] = ("log", "span")
     """`log`: an event `gen_ai.evaluation.result`; `span`: a small span in the judged trace."""
     headers: Annotated[dict[str, str], Field(repr=False)] = {}
@@ -437,7 +365,7 @@ class MetricsConfig(_Section):
 
     host: Text = "127.0.0.1"
     """Address to listen on."""
-    port: Annotated[int, Field(ge=0, le=65535), _NUMBER] = 9464
+    port: Annotated[int, Field(ge=0, le=65535), NUMBER] = 9464
     """Port to listen on; 0 takes a free one."""
     max_label_sets: Count = 2000
     """Label sets per metric; further ones go to `other` and are counted."""

@@ -16,12 +16,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from .calibration import read_calibration
-from .config import PATTERNS, Config, EvaluatorConfig, JudgeConfig, KafkaConfig
+from .config import Config, EvaluatorConfig, JudgeConfig, KafkaConfig
+from .config_values import PATTERNS
 from .errors import ConfigError
 from .yaml_file import Document, Location, dotted, read_text, read_yaml
 
 RESERVED_EVALUATORS = frozenset({"cost", "latency"})
-"""Names that metrics and rules use for themselves."""
+"""Names that metrics and rules use for themselves: every LLM call is scored by both."""
 _OF_THE_LOADER = frozenset({"rubric_text", "folder", "calibrated"})
 """Fields of an evaluator's settings that are no keys of the file."""
 _HIDDEN = frozenset({"api_key", "client", "headers", "query", "proxy", "options"})
@@ -243,8 +244,9 @@ def _check_references(config: Config, document: Document, known: Collection[str]
             )
         first[route.name] = index
         for place, name in enumerate(route.evaluators):
+            location = ("routes", index, "evaluators", place)
+            _check_name(name, document, location)
             if name not in names:
-                location = ("routes", index, "evaluators", place)
                 where = f'route "{route.name}"'
                 raise _unknown_evaluator(name, where, names, document, location)
     _check_budgets(config, document, first)
@@ -273,8 +275,7 @@ def _check_evaluator(
     name: str, evaluator: EvaluatorConfig, config: Config, document: Document
 ) -> None:
     location: Location = ("evaluators", name)
-    if name in RESERVED_EVALUATORS:
-        raise document.error(f'evaluator name "{name}" is reserved; choose another', location)
+    _check_name(name, document, location)
     for key in _OF_THE_LOADER & evaluator.model_fields_set:
         location = (*location, key)
         raise document.error(_unknown_key(location), location)
@@ -287,6 +288,11 @@ def _check_evaluator(
                     f"{_suggestion(judge, config.judges)}",
                     (*location, key),
                 )
+
+
+def _check_name(name: str, document: Document, location: Location) -> None:
+    if name in RESERVED_EVALUATORS:
+        raise document.error(f'evaluator name "{name}" is reserved; choose another', location)
 
 
 def _unknown_evaluator(

@@ -7,8 +7,10 @@ answer follows, as Logfire records a stream; a failed call also by its time.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, islice
 from typing import Any
 
 from .span import Span, SpanKind
@@ -87,34 +89,37 @@ def _key(span: Span) -> _Key:
     return span.trace_id, span.span_id
 
 
+@dataclass(slots=True, eq=False)
+class _Group:
+    """Spans of one call, as far as it is known, and the response id that any of them knows."""
+
+    members: list[Span]
+    response_id: str | None
+
+
 class _Groups:
     """Calls joined into groups; two calls with different response ids are never joined."""
 
     def __init__(self, calls: dict[_Key, Span]) -> None:
         self.calls = calls
-        self._group = {key: [span] for key, span in calls.items()}
-
-    def response_id(self, span: Span) -> str | None:
-        """Give the response id that any member of the span's group knows."""
-        return next((s.response_id for s in self._group[_key(span)] if s.response_id), None)
+        self._group = {key: _Group([s], s.response_id or None) for key, s in calls.items()}
 
     def join(self, one: Span, other: Span) -> None:
         """Make one group of two, unless their response ids say that they are two calls."""
-        mine, theirs = self._group[_key(one)], self._group[_key(other)]
-        ids = {self.response_id(one), self.response_id(other)} - {None}
-        if mine is theirs or len(ids) > 1:
+        found = [self._group[_key(one)], self._group[_key(other)]]
+        small, large = sorted(found, key=lambda group: len(group.members))
+        if small is large or len({small.response_id, large.response_id} - {None}) > 1:
             return
-        mine += theirs
-        for span in theirs:
-            self._group[_key(span)] = mine
+        large.response_id = large.response_id or small.response_id
+        large.members += small.members
+        for span in small.members:
+            self._group[_key(span)] = large
 
     def alike(self) -> Iterator[list[Span]]:
         """Give each group of more than one."""
-        seen: set[int] = set()
-        for members in self._group.values():
-            if len(members) > 1 and id(members) not in seen:
-                seen.add(id(members))
-                yield members
+        for group in dict.fromkeys(self._group.values()):
+            if len(group.members) > 1:
+                yield group.members
 
 
 def _join_response_ids(groups: _Groups) -> None:
@@ -162,67 +167,105 @@ def _join_twins(groups: _Groups) -> None:
     A client's wrapper that does not make its span the current one, as Langfuse's, has the span of
     the instrumentation below it beside its own.
     """
-    families: dict[Any, list[Span]] = {}
-    for span in groups.calls.values():
-        if span.parent_span_id is not None:
-            families.setdefault((span.trace_id, span.parent_span_id), []).append(span)
-    for family in families.values():
+    for family in _families(groups, lambda span: span.parent_span_id):
         if len({span.scope for span in family}) == 1:
             continue  # nearly all: their content is not read for this
-        joined: set[_Key] = set()
-        for inner in sorted(family, key=_begin):
-            around = [span for span in family if _key(span) not in joined and _is_twin(span, inner)]
-            if around:
-                outer = max(around, key=_begin)
+        alike: dict[Any, list[Span]] = {}
+        for span in family:
+            alike.setdefault(_texts(span), []).append(span)
+        for spans in alike.values():
+            _join_alike(groups, _ByBegin(spans))
+
+
+def _join_alike(groups: _Groups, siblings: "_ByBegin") -> None:
+    joined: set[_Key] = set()
+    for inner in siblings.spans:
+        for outer in siblings.around(inner.start_unix_nano, inner.start_unix_nano):
+            if _key(outer) not in joined and _is_twin(outer, inner):
                 joined |= {_key(outer), _key(inner)}
                 groups.join(outer, inner)
+                break
+
+
+def _families(groups: _Groups, parent: Callable[[Span], Any]) -> Iterable[list[Span]]:
+    """Give the calls with the same trace and `parent`; None: the call is in no family."""
+    families: dict[Any, list[Span]] = {}
+    for span in groups.calls.values():
+        if (key := parent(span)) is not None:
+            families.setdefault((span.trace_id, key), []).append(span)
+    return families.values()
+
+
+class _ByBegin:
+    """Spans in the order of their begin: of thousands only a few are looked at for each."""
+
+    def __init__(self, spans: Iterable[Span]) -> None:
+        self.spans = sorted(spans, key=_begin)
+        self._begins = [span.start_unix_nano for span in self.spans]
+        ends = (span.end_unix_nano for span in self.spans)
+        self._last_ends = list(accumulate(ends, max))
+        """The latest end of a span and of all before it."""
+
+    def around(self, begin: int, end: int) -> Iterator[Span]:
+        """Give those that begin at `begin` or before, and end at `end` or after; the last first."""
+        for index in range(bisect_right(self._begins, begin) - 1, -1, -1):
+            if self._last_ends[index] < end:
+                return
+            if self.spans[index].end_unix_nano >= end:
+                yield self.spans[index]
 
 
 def _begin(span: Span) -> tuple[int, str]:
     return span.start_unix_nano, span.span_id
 
 
+def _asked(span: Span) -> Any:
+    """Of what was asked that by which it can be looked up."""
+    return tuple([(message.role, message.content) for message in span.messages_in])
+
+
+def _texts(span: Span) -> Any:
+    """Of what was said that by which it can be looked up."""
+    return _asked(span), (span.output_text or "").strip(), len(span.tool_calls), span.error
+
+
 def _is_twin(outer: Span, inner: Span) -> bool:
+    """Whether siblings that say the same at the same time are one call; their ends may cross."""
     return (
         outer.scope != inner.scope
-        and outer.start_unix_nano <= inner.start_unix_nano <= outer.end_unix_nano  # ends may cross
+        and _called(outer) == _called(inner)
         and _same_model(outer, inner)
-        and _said(outer) == _said(inner)
     )
 
 
-def _said(span: Span) -> Any:
-    asked = [(message.role, message.content) for message in span.messages_in]
-    calls = [(call.name, call.arguments) for call in span.tool_calls]
-    return asked, (span.output_text or "").strip(), calls, span.error
+def _called(span: Span) -> Any:
+    return [(call.name, call.arguments) for call in span.tool_calls]
 
 
 def _join_answers(groups: _Groups) -> None:
     """Join a request that has no answer with the sibling that has it and starts after it."""
-    families: dict[Any, list[Span]] = {}
-    for span in groups.calls.values():
-        families.setdefault((span.trace_id, span.parent_span_id, span.scope), []).append(span)
-    for family in families.values():
+    for family in _families(groups, lambda span: (span.parent_span_id, span.scope)):
         if len(family) > 1:  # an only child's content is not read for this
             _join_family(groups, sorted(family, key=lambda span: span.start_unix_nano))
 
 
 def _join_family(groups: _Groups, family: Sequence[Span]) -> None:
-    asked: list[Span] = []
+    asked: dict[Any, list[Span]] = {}
     for span in family:
         if not span.messages_in:
             continue
+        same = asked.setdefault(_asked(span), [])
         if not _has_answer(span):
             if not span.error:
-                asked.append(span)
+                same.append(span)
             continue
-        for request in reversed(asked):
+        for request in reversed(same):
             if (
                 request.messages_in == span.messages_in
                 and request.start_unix_nano < span.start_unix_nano
                 and _same_model(request, span)
             ):
-                asked.remove(request)
+                same.remove(request)
                 groups.join(request, span)
                 break
 
@@ -234,21 +277,27 @@ def _join_lost(groups: _Groups) -> None:
     current one. Time alone joins them, so there must be exactly one call that it can be.
     """
     failed = [span for span in groups.calls.values() if span.error and not span.response_id]
+    places: dict[str | None, dict[str, list[Span]]] = {}
+    for span in failed:
+        places.setdefault(span.service, {}).setdefault(span.scope, []).append(span)
+    sorted_places = {
+        service: {scope: _ByBegin(spans) for scope, spans in scopes.items()}
+        for service, scopes in places.items()
+        if len(scopes) > 1  # else nothing of another library is around any
+    }
     for span in failed:
         if span.parent_span_id is not None or span.has_content:
             continue
-        around = [
+        around = (
             other
-            for other in failed
-            if other.trace_id != span.trace_id
-            and other.scope != span.scope
-            and other.service == span.service
-            and other.start_unix_nano <= span.start_unix_nano
-            and span.end_unix_nano <= other.end_unix_nano
-            and _same_model(other, span)
-        ]
-        if len(around) == 1:
-            groups.join(around[0], span)
+            for scope, others in sorted_places.get(span.service, {}).items()
+            if scope != span.scope
+            for other in others.around(span.start_unix_nano, span.end_unix_nano)
+            if other.trace_id != span.trace_id and _same_model(other, span)
+        )
+        found = list(islice(around, 2))
+        if len(found) == 1:
+            groups.join(found[0], span)
 
 
 def _has_answer(span: Span) -> bool:

@@ -212,9 +212,11 @@ class PartitionsRevoked:
 
 @dataclass(frozen=True, slots=True)
 class IntakePaused:
-    """Intake of a lane stands still (`paused`) or goes on."""
+    """One thing holds the intake of a lane (`paused`), or does so no more."""
 
     lane: str
+    by: str
+    """What: a judge, a budget, the lane's buffer, its commits. Several may hold it at once."""
     paused: bool
     why: str
 

@@ -166,6 +166,10 @@ class Source:
     offset: int
     """Offset; for a file the index of the export in it."""
 
+    def __str__(self) -> str:
+        """As the command prints and reads it."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
 
 @dataclass(frozen=True, slots=True)
 class Flags:

@@ -103,14 +103,19 @@ def first_label(attributes: Attributes, *keys: str) -> str | None:
     return None
 
 
+_MOST = 10**12
+"""The largest count. No call has so many tokens, and sums of it over a trace stay 64-bit numbers,
+beyond which no outcome could be written."""
+
+
 def int_or_none(value: Any) -> int | None:
-    """Read a count: a whole number that is not negative, also as a float or as digits."""
+    """Read a count: a whole number from 0 to a trillion, also as a float or as digits."""
     if type(value) is int:
-        return value if value >= 0 else None
+        return value if 0 <= value <= _MOST else None
     if isinstance(value, float):
-        return int(value) if isfinite(value) and value >= 0 and value == int(value) else None
-    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdigit():  # noqa: PLR2004  more digits are no 64-bit count
-        return int(value)
+        return int(value) if 0 <= value <= _MOST and value == int(value) else None
+    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdigit():  # noqa: PLR2004  more digits are more than a trillion, or an attack on `int`
+        return int_or_none(int(value))
     return None
 
 

@@ -1,7 +1,5 @@
 """What a plugin answered, looked at before anybody relies on it."""
 
-import math
-
 import orjson
 
 from evaluators.contract import Score, Skip
@@ -42,7 +40,7 @@ def fault_of(result: object) -> str | None:  # noqa: PLR0911  one for each case
 def _checks(score: Score) -> list[tuple[bool, str]]:
     flags = ("critical", "degraded", "injection_suspected", "truncated")
     return [
-        (_is_number(score.value) and 0 <= score.value <= 1, "value is not in 0..1"),
+        (_is_number(score.value) and 0 <= score.value <= 1, "value is not in 0..1"),  # nor is NaN
         (score.passed is None or isinstance(score.passed, bool), "passed is not a bool"),
         (_is_text(score.label, _LABEL_CHARS), "label is not a short text"),
         (score.explanation is None or isinstance(score.explanation, str), "explanation is no text"),
@@ -68,7 +66,7 @@ def _is_a(value: object, kind: type) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in {int, float} and math.isfinite(value)  # type: ignore[arg-type]
+    return type(value) in {int, float}
 
 
 def _is_text(value: object, limit: int) -> bool:

@@ -203,25 +203,32 @@ class Worker:
         for lane in self._lanes:
             self._health.set_ready(f"lane {lane.name}", False, "has not joined its group yet")
         self._watchdog.start()
-        ticker = asyncio.create_task(self._tick())
-        anchors = asyncio.create_task(self._anchors().run())
+        beside = [asyncio.create_task(one) for one in (self._tick(), self._anchors().run())]
+        for task in beside:
+            task.add_done_callback(self._stop_if_failed)
         tasks = [asyncio.create_task(lane.run()) for lane in self._lanes]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             self.stop()  # where one has failed the others drain; cancelled, they would repeat work
             await asyncio.wait(tasks)
-            ticker.cancel()
-            anchors.cancel()
-            await asyncio.wait({anchors})
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
             self._watchdog.close()
             # All that was acknowledged is committed. What is not belongs to records that the next
             # owner publishes: sent now, it would come twice.
             publisher.close(0)
             await asyncio.to_thread(self._outputs.close)
-        errors = [error for task in tasks if (error := task.exception()) is not None]
+        ended = [task for task in (*tasks, *beside) if not task.cancelled()]
+        errors = [error for task in ended if (error := task.exception()) is not None]
         if errors:
             raise next((error for error in errors if isinstance(error, AssayError)), errors[0])
+
+    def _stop_if_failed(self, task: asyncio.Task[None]) -> None:
+        """Let nothing beside the lanes fail unseen: without a heartbeat, say, all looks hung."""
+        if not task.cancelled() and task.exception() is not None:
+            self.stop()
 
     def _lane(self, name: str, evaluators: Mapping[str, Configured], publisher: Publisher) -> Lane:
         return build_lane(

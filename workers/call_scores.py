@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from prometheus_client import Counter
 
 from schemas.config import Config
-from schemas.errors import ConfigError
 from schemas.span import Usage
 
 from .label_sets import LabelSets
@@ -22,7 +21,7 @@ from .tallies import Distribution
 COST = "cost"
 LATENCY = "latency"
 RESERVED = (COST, LATENCY)
-"""Values of the label `evaluator` that no evaluator may have as its name."""
+"""Values of the label `evaluator` that no evaluator may have as its name; the config sees to it."""
 
 LATENCY_REFERENCE_S = 2.0
 """Length in seconds of a call whose latency score is one half."""
@@ -44,9 +43,6 @@ class CallScores:
         series: Where scores are added.
         limit: Label sets at most, those of both taken together.
         clock: Unix seconds.
-
-    Raises:
-        ConfigError: An evaluator has a reserved name.
     """
 
     def __init__(
@@ -58,7 +54,6 @@ class CallScores:
         limit: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        _check_names(config)
         self._clock = clock
         self._series = series
         self._reference_usd = config.cost.reference_usd
@@ -157,17 +152,6 @@ class CallScores:
         if len(self._traces) > _MAX_TRACES:
             self._traces.popitem(last=False)
         return weights
-
-
-def _check_names(config: Config) -> None:
-    for index, route in enumerate(config.routes):
-        for place, name in enumerate(route.evaluators):
-            if name in RESERVED:
-                raise ConfigError(
-                    f'evaluator "{name}": the name is taken, as every LLM call is scored by its '
-                    f"{name}; give the evaluator another name",
-                    key=f"routes[{index}].evaluators[{place}]",
-                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def show(
     from .commands import common, scores  # noqa: PLC0415
     from .commands import dead_letters as command  # noqa: PLC0415
 
-    since_s, where = scores.seconds(since), command.Origin.parse(origin)
+    since_s, where = scores.seconds(since), command.read_origin(origin)
     common.with_config(config, lambda loaded: command.show(loaded, where, since_s=since_s, out=out))
 
 
@@ -84,7 +84,7 @@ def retry(  # noqa: PLR0917  each is an option of the command line
     asked = command.Asked(
         since_s=scores.seconds(since),
         reason=reason,
-        origin=None if origin is None else letters.Origin.parse(origin),
+        origin=None if origin is None else letters.read_origin(origin),
         judge_share=judge_share,
     )
     common.with_config(config, lambda loaded: command.run(loaded, asked, as_lines=as_json))
@@ -100,5 +100,5 @@ def skip(origin: Where, config: ConfigPath = DEFAULT_CONFIG) -> None:
     from .commands import common, dead_letters  # noqa: PLC0415
     from .commands import skip as command  # noqa: PLC0415
 
-    where = dead_letters.Origin.parse(origin)
+    where = dead_letters.read_origin(origin)
     common.with_config(config, lambda loaded: command.run(loaded, where))

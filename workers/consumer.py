@@ -35,6 +35,8 @@ _OBSERVE_EVERY_S = 1.0
 _CLOSE_S = 5.0
 _BUFFER_ITEMS = 2_000
 _YIELD_EVERY = 64
+_BUFFER, _COMMITS = "buffer", "commits"
+"""What may hold the intake here: `IntakePaused.by`."""
 
 
 @dataclass(slots=True)
@@ -173,11 +175,11 @@ class LaneConsumer:
         """Return when commits are acknowledged in time, so that new work may begin."""
         if not self._commits.are_late():
             return
-        self._emit(IntakePaused(self._lane, True, "the broker acknowledges no commit"))
+        self._emit(IntakePaused(self._lane, _COMMITS, True, "the broker acknowledges no commit"))
         while self._commits.are_late() and not self._ended:
             self._covered.clear()
             await self._covered.wait()
-        self._emit(IntakePaused(self._lane, False, ""))
+        self._emit(IntakePaused(self._lane, _COMMITS, False, ""))
 
     # --- everything below runs in the poll thread ---
 
@@ -310,7 +312,8 @@ class LaneConsumer:
         is_full = items > _BUFFER_ITEMS // share or size > self._buffer_bytes // share
         if is_full != self._is_full:
             self._is_full = is_full
-            self._emit(IntakePaused(self._lane, is_full, "the lane is full" if is_full else ""))
+            why = "the lane is full" if is_full else ""
+            self._emit(IntakePaused(self._lane, _BUFFER, is_full, why))
         assigned = set(self._offsets.assigned())
         wanted = assigned if is_full else self._offsets.crowded()
         self._paused &= assigned

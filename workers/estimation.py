@@ -30,7 +30,7 @@ from schemas.outcome import Source
 from schemas.reasons import Reason
 from schemas.span import Span, SpanKind
 
-from .configured import JUDGE, TRACE, Configured, Seat
+from .configured import JUDGE, TRACE, Configured, Seat, ignored
 from .duplicates import RecentCalls, RecentSpans
 from .engine import Engine, Job, Meter
 from .intake import plan_jobs, read_spans
@@ -232,7 +232,7 @@ class Tally:
 
     async def judge_costs(self) -> dict[str, JudgeCost]:
         """What each evaluator that has a judge would ask it, by evaluator; nothing is sent."""
-        engine = Engine(_ignore, now=lambda: 0.0)  # at which time nothing has expired
+        engine = Engine(ignored, now=lambda: 0.0)  # at which time nothing has expired
         costs = {}
         to_meter = {name: list(jobs) for name, jobs in self._to_meter.items()}
         for job in (job for each in self._traces.values() for job in each.jobs(self._evaluators)):
@@ -260,7 +260,7 @@ class PromptMeter(JudgeClient):
     """
 
     def __init__(self, name: str, config: JudgeConfig, text_chars: int) -> None:
-        super().__init__(name, config, emit=_ignore, text_chars=text_chars)
+        super().__init__(name, config, emit=ignored, text_chars=text_chars)
         self._chars = text_chars
         self.sizes: list[int] = []
 
@@ -329,7 +329,3 @@ def _cost(sizes: Sequence[int], seat: Seat, evaluations: int) -> JudgeCost:
 
 def _byar(count: float, z: float) -> float:
     return max(0.0, count * (1 - 1 / (9 * count) + z / (3 * math.sqrt(count))) ** 3)
-
-
-def _ignore(_: Event) -> None:
-    pass

@@ -11,14 +11,13 @@ from schemas import conventions
 from schemas.config import Config
 from schemas.duplicates import mark_duplicates
 from schemas.errors import Undecodable
-from schemas.events import Event
 from schemas.otlp import Decoded, Encoding, Plan, decode
 from schemas.outcome import Outcome, Source
 from schemas.own import is_own, is_score
 from schemas.span import Span, SpanKind
 from schemas.tracestate import upstream_threshold
 
-from .configured import TRACE, Configured
+from .configured import TRACE, Configured, ignored
 from .duplicates import RecentCalls
 from .engine import Job
 from .intake import plan_jobs
@@ -73,11 +72,16 @@ class SpanSaid:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A record, or a span in it, that cannot be read: the dead-letter topic has it."""
+    """A record, or a span in it, that cannot be read.
+
+    Attributes:
+        part: Which of both, where the dead-letter topic has it.
+    """
 
     source: Source
     reason: str
     detail: str
+    part: str = "not dead-lettered yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ class TraceReader:
         self._trace_id = trace_id
         self._raw_id = bytes.fromhex(trace_id)
         self._signs = (self._raw_id, trace_id.encode(), trace_id.upper().encode())
-        self._router = Router(config.routes, _ignore)
+        self._router = Router(config.routes, ignored)
         self._evaluators = evaluators
         self._encoding = Encoding(config.kafka.encoding)
         self._limits = config.limits.of_message()
@@ -307,7 +311,3 @@ def _with_probability(span: Span, decision: RouteDecision) -> RouteSaid:
 def _upstream(span: Span) -> float | None:
     rejected = upstream_threshold(span.trace_state) if span.trace_state else None
     return None if rejected is None or rejected >= WHOLE else probability(rejected)
-
-
-def _ignore(_: Event) -> None:
-    pass

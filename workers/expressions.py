@@ -6,7 +6,9 @@ costs more than running an expression (6 against 0.5 microseconds for two fields
 that any of several expressions reads are converted once and shared.
 """
 
+import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -96,7 +98,8 @@ class SpanView:
         try:
             self.context.add_variable("span", values)
         except ValueError:
-            # Half of a surrogate pair, from a JSON escape, is a Python string but no CEL one.
+            # Half of a surrogate pair, from a JSON escape, is a Python string but no CEL one. Nor
+            # does CEL have a number of 309 digits, which a model may well call a tool with.
             self.context.add_variable("span", _plain(values))
 
 
@@ -116,6 +119,8 @@ def _plain(value: Any) -> Any:
         return {str(_plain(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return math.inf if value > 0 else -math.inf
     return value if value is None or isinstance(value, bool | int | float | bytes) else None
 
 

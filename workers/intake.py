@@ -3,6 +3,7 @@
 Pure computation, in the event loop: what no route keeps is dropped before it is parsed.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -234,6 +235,10 @@ def plan_jobs(
     """
     jobs: list[Job] = []
     planned: set[tuple[str, str]] = set()
+    retrieved: dict[str, list[Span]] = defaultdict(list)
+    for span in spans:
+        if span.kind is SpanKind.RETRIEVER:
+            retrieved[span.trace_id].append(span)
     for span in spans:
         selected = [
             each
@@ -244,7 +249,7 @@ def plan_jobs(
         if not selected or key in planned or not is_new(span):
             continue
         planned.add(key)
-        context = context_of(span, spans)
+        context = context_of(span, retrieved[span.trace_id])  # of all spans would be quadratic
         for each in selected:
             twin = span.duplicate_of or recent_calls.duplicate_of(span, each.evaluator)
             duplicate = None if twin is None else f"the same call as span {twin}"

@@ -1,6 +1,6 @@
 """The librdkafka properties that keep the promise, and the user's own beside them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from schemas.config import KafkaConfig
@@ -77,9 +77,7 @@ def lookup(kafka: KafkaConfig, group_id: str) -> dict[str, Any]:
     }
 
 
-def producer(
-    kafka: KafkaConfig, on_error: Callable[[Any], None] | None = None
-) -> Mapping[str, Any]:
+def producer(kafka: KafkaConfig) -> Mapping[str, Any]:
     """The worker's producer: idempotent, acknowledged by all replicas in sync."""
     return {
         "linger.ms": 10,
@@ -88,7 +86,6 @@ def producer(
         **common(kafka),
         "acks": "all",
         "enable.idempotence": True,
-        **({} if on_error is None else {"error_cb": on_error}),
     }
 
 

@@ -216,7 +216,7 @@ class _JudgeSwitch:
             self.gate.close(self.judge)
         else:
             self.gate.open(self.judge)
-        self.emit(IntakePaused(self.lane, is_blocked, why))
+        self.emit(IntakePaused(self.lane, self.judge, is_blocked, why))
 
 
 def _open_consumer(

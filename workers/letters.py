@@ -23,38 +23,49 @@ class Letter:
     Attributes:
         source: The record that could not be read, or holds the span that could not.
         place: Where the letter itself stands: partition and offset.
-        written_ms: When the record was written, milliseconds since 1970; 0: it does not say.
-        has_record: Whether the letter holds the whole record, not a span or nothing.
+        written_ms: When it was written, milliseconds since 1970.
+        record_ms: When the record was; 0: it does not say.
+        is_span: Whether it is about one span of the record.
+        size_bytes: Of what it holds; None: it is a stub, which only says where the bytes are.
     """
 
     source: Source
     place: tuple[int, int]
-    reason: str
     written_ms: int
-    has_record: bool
+    record_ms: int
+    reason: str
+    detail: str
+    is_span: bool
+    size_bytes: int | None
 
     @classmethod
     def of(cls, record: Read) -> "Letter | None":
         """Read a record of the dead-letter topic; None where it is no dead letter."""
-        headers = {name: value or b"" for name, value in record.headers}
+        said = {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers}
         try:
             source = Source(
-                headers["assay.topic"].decode(),
-                int(headers["assay.partition"]),
-                int(headers["assay.offset"]),
+                said["assay.topic"], int(said["assay.partition"]), int(said["assay.offset"])
             )
-            reason = headers["assay.reason"].decode()
+            reason = said["assay.reason"]
         except (KeyError, ValueError):
-            return None
-        written = headers.get("assay.timestamp_ms", b"")
-        is_record = headers.get("assay.part") != b"span"
+            return None  # something else wrote it
+        record_ms = said.get("assay.timestamp_ms", "")
+        is_stub = said.get("assay.stub") == "true"
         return cls(
             source,
             (record.partition, record.offset),
+            record.timestamp_ms,
+            int(record_ms) if record_ms.isdecimal() else 0,
             reason,
-            int(written) if written.isdigit() else 0,
-            is_record and headers.get("assay.stub") != b"true",
+            said.get("assay.detail", ""),
+            said.get("assay.part") == "span",
+            None if is_stub else len(record.value or b""),
         )
+
+    @property
+    def has_record(self) -> bool:
+        """Whether it holds the whole record, not a span or nothing."""
+        return not self.is_span and self.size_bytes is not None
 
 
 @dataclass(slots=True)
@@ -95,7 +106,7 @@ class Index:
     @property
     def since_ms(self) -> int:
         """No outcome of these records is older, also where its writer's clock was ahead of ours."""
-        oldest = min((each.written_ms for each in self.letters.values()), default=0)
+        oldest = min((each.record_ms for each in self.letters.values()), default=0)
         return max(0, oldest - _SLACK_MS)
 
     def bytes_of(self, records: Iterable[Read]) -> Iterator[Read]:
@@ -114,7 +125,7 @@ class Index:
                     topic=source.topic,
                     partition=source.partition,
                     offset=source.offset,
-                    timestamp_ms=letter.written_ms or record.timestamp_ms,
+                    timestamp_ms=letter.record_ms or record.timestamp_ms,
                     headers=(),
                 )
 

@@ -75,7 +75,9 @@ class LogEvent(StrEnum):
     COMMIT_FAILED = "commit_failed"
     KAFKA_ERROR = "kafka_error"
     SPAN_REDELIVERED = "span_redelivered"
+    # the event loop
     LOOP_BLOCKED = "loop_blocked"
+    LOOP_FREED = "loop_freed"
     # outputs besides the scores topic
     OUTPUT_SENT = "output_sent"
     OUTPUT_FAILED = "output_failed"
@@ -84,7 +86,6 @@ class LogEvent(StrEnum):
     TRACE_EVICTED = "trace_evicted"
     TRACE_SPLIT = "trace_split"
     SPANS_LATE = "spans_late"
-    LOOP_FREED = "loop_freed"
 
 
 class Redactor:

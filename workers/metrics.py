@@ -54,8 +54,7 @@ class Metrics:
         trust: Whether judges agree, with each other and with people.
 
     Raises:
-        ConfigError: `cost.group_by.name` is a label that the metrics have already, or an
-            evaluator has a name that they have.
+        ConfigError: `cost.group_by.name` is a label that the metrics have already.
     """
 
     def __init__(

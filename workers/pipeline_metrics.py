@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from schemas.reasons import DeadLetterReason
 
-Partition = tuple[str, int]
-"""(topic, partition)"""
+from .offsets import Partition
 
 
 class PipelineMetrics:
@@ -32,6 +32,7 @@ class PipelineMetrics:
         self._clock = clock
         self._oldest: dict[str, float | None] = {}
         self._partitions: dict[str, set[Partition]] = {}
+        self._held_by: dict[str, set[str]] = {}
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=registry)
@@ -85,7 +86,9 @@ class PipelineMetrics:
             oldest.labels(lane).set_function(lambda lane=lane: self._age_s(lane))  # type: ignore[misc]
         self.records, self.repeated, self.late_results = records, repeated, late
         self.spans_redelivered, self.commit_failures = redelivered, commits
-        self.intake_paused, self.partitions_assigned = paused, assigned
+        self._paused, self.partitions_assigned = paused, assigned
+        for lane in lanes:
+            self._holders(lane)
         self._in_flight, self._in_flight_bytes = in_flight, in_flight_bytes
 
         self.spans = counter("assay_spans", "Spans read, of every kind, sampled or not.")
@@ -136,6 +139,11 @@ class PipelineMetrics:
         self._in_flight.labels(lane).set(evaluations)
         self._in_flight_bytes.labels(lane).set(size_bytes)
 
+    def set_paused(self, lane: str, by: str, is_paused: bool) -> None:
+        """One thing holds a lane's intake, or does so no more; it stands still while any does."""
+        holders = self._holders(lane)
+        (holders.add if is_paused else holders.discard)(by)
+
     def set_oldest_unfinished(self, lane: str, timestamp_s: float | None) -> None:
         """Kafka timestamp (Unix seconds) of a lane's oldest unfinished record.
 
@@ -153,6 +161,14 @@ class PipelineMetrics:
         for (topic, partition), (watermark, end) in positions.items():
             self._lag.labels(lane, topic, partition).set(max(0, end - watermark))
             self._offset.labels(lane, topic, partition).set(watermark)
+
+    def _holders(self, lane: str) -> set[str]:
+        holders = self._held_by.get(lane)
+        if holders is None:
+            holders = self._held_by[lane] = set()
+            # Asked for, not set: two threads tell, and who looked first might set it last.
+            self._paused.labels(lane).set_function(partial(bool, holders))
+        return holders
 
     def _age_s(self, lane: str) -> float:
         timestamp_s = self._oldest.get(lane)

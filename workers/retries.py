@@ -12,6 +12,7 @@ from schemas.reasons import Reason, Status
 from .configured import TRACE, Configured
 from .engine import Job
 from .flight import Work
+from .revisions import Revisions
 from .topic_reader import Read, Stretch, Stretches, TopicMissing, TopicReader
 
 RETRIED = frozenset(
@@ -96,16 +97,13 @@ def packed(sources: Iterable[Source]) -> Stands:
 
 
 class Unsettled:
-    """The outcomes that hold, as far as they are to be tried again.
-
-    Of several with one `evaluation_id` the highest revision holds, then the last.
-    """
+    """The outcomes that hold, as far as they are to be tried again."""
 
     def __init__(self, reasons: Collection[Reason], evaluators: Collection[str]) -> None:
         self._reasons = reasons
         self._evaluators = evaluators
         self._kept: dict[str, Wanted] = {}
-        self._revisions: dict[str, int] = {}
+        self._revisions = Revisions()
 
     def add_value(self, value: bytes | None) -> None:
         """Take a record of the scores topic into account; what is no outcome is passed over."""
@@ -113,11 +111,9 @@ class Unsettled:
             outcome = Outcome.from_json(value or b"")
         except ValueError:
             return
-        key = outcome.evaluation_id
-        if outcome.revision < self._revisions.get(key, 1):
+        if not self._revisions.holds(outcome):
             return
-        if outcome.revision > 1:
-            self._revisions[key] = outcome.revision
+        key = outcome.evaluation_id
         self._kept.pop(key, None)  # a later one holds, and stands behind the others
         is_named = not self._evaluators or outcome.evaluator.name in self._evaluators
         if is_named and outcome.reason is not None and outcome.reason in self._reasons:

@@ -144,9 +144,8 @@ class Starts:
         if self._start == "latest":
             return high
         milliseconds = int(self._start.timestamp() * 1000)
-        found = consumer.offsets_for_times(
-            [TopicPartition(topic, partition, milliseconds)], _TIMEOUT_S
-        )[0].offset
+        wanted = [TopicPartition(topic, partition, milliseconds)]
+        found = _patiently(lambda: consumer.offsets_for_times(wanted, _TIMEOUT_S))[0].offset
         return found if found >= 0 else high
 
     def _code_lane_stands(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:

@@ -316,9 +316,9 @@ class Telemetry:
                 )
             case IntakePaused():
                 # A full lane pauses and goes on many times a minute; that is no news.
-                pipeline.intake_paused.labels(event.lane).set(1 if event.paused else 0)
+                pipeline.set_paused(event.lane, event.by, event.paused)
                 name = LogEvent.INTAKE_PAUSED if event.paused else LogEvent.INTAKE_RESUMED
-                self._log("debug", name, lane=event.lane, why=event.why)
+                self._log("debug", name, lane=event.lane, by=event.by, why=event.why)
             case CommitFailed():
                 pipeline.commit_failures.labels(event.lane).inc()
                 self._log_once(

@@ -9,6 +9,7 @@ from schemas.otlp import Encoding, Plan, decode
 from schemas.outcome import Source
 from schemas.own import SCOPE, is_own
 from schemas.span import RawSpan, Span
+from schemas.texts import within_limit
 
 from .configured import TRACE, Configured
 from .consumer import Record
@@ -81,7 +82,7 @@ class TraceIntake:
             self._limit.count(readable=False, what=f"{where}: {error}")
             return []
         self._limit.count(readable=True, what=where)
-        spans = [conventions.normalise(raw) for raw in decoded.spans]
+        spans = [within_limit(conventions.normalise(raw)) for raw in decoded.spans]
         own = {span.span_id for span in spans if is_own(span)}
         by_trace: dict[str, list[Span]] = {}
         for span in spans:

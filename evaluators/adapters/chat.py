@@ -10,6 +10,7 @@ from openai import AsyncOpenAI
 
 from evaluators.contract import ChatJudge
 from schemas.errors import JudgeFailure
+from schemas.values import int_or_none
 
 MODEL = "judge"
 """What libraries call the model; the judge puts its own in. They must not know one by its name."""
@@ -101,6 +102,7 @@ def _filled(reply: Mapping[str, Any]) -> dict[str, Any]:
     filled = {"id": "", "object": "chat.completion", "created": 0, "model": MODEL, **reply}
     usage = reply.get("usage")
     if isinstance(usage, dict):
-        total = usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0)
+        counts = (int_or_none(usage.get(f"{kind}_tokens")) for kind in ("prompt", "completion"))
+        total = sum(count or 0 for count in counts)
         filled["usage"] = {"total_tokens": total, **usage}
     return filled

@@ -16,6 +16,7 @@ from evaluators.contract import Verdict
 from evaluators.redact import redact
 from schemas.events import Emit, JudgeCalled
 from schemas.reasons import Reason
+from schemas.values import int_or_none
 
 from .budget import Bill, Charge, most_nanos, nanos_of
 from .defences import Defences
@@ -304,19 +305,15 @@ class Exchange:
             spent.cost_usd = None
             return
         details = usage.get("prompt_tokens_details")
-        cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
-        spent.input_tokens = _count(usage.get("prompt_tokens"))
-        spent.output_tokens = _count(usage.get("completion_tokens"))
+        cached = int_or_none(details.get("cached_tokens")) if isinstance(details, dict) else None
+        spent.input_tokens = int_or_none(usage.get("prompt_tokens")) or 0
+        spent.output_tokens = int_or_none(usage.get("completion_tokens")) or 0
         spent.cost_usd = self._price.cost_usd(
             spent.input_tokens,
             spent.output_tokens,
-            cached_tokens=cached,
+            cached_tokens=cached or 0,
             model_answered=reply.model,
         )
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def check_whole(reply: Reply) -> None:

@@ -307,11 +307,12 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def read_duration_s(value: str | None) -> float | None:
-    """A number of seconds, or a duration such as `6m0s` or `1m7.5s`."""
+    """A number of seconds, or a duration such as `6m0s` or `1m7.5s`; None where it is neither."""
     if value is None:
         return None
     number = read_number(value)
     if number is not None:
         return number
     parts = _DURATION.findall(value)
-    return sum(float(count) * _UNIT_S[unit] for count, unit in parts) if parts else None
+    seconds = sum(float(count) * _UNIT_S[unit] for count, unit in parts)
+    return seconds if parts and math.isfinite(seconds) else None

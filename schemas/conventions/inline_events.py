@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.payloads import is_cut_json, read_request, read_response
-from schemas.span import Message, RawSpan, Span, SpanKind, Usage
+from schemas.span import RawSpan, Span, SpanKind, Usage
 
 from .fields import (
     GEN_AI_USAGE_KEYS,
@@ -110,9 +110,10 @@ def _content(attributes: Attributes) -> dict[str, Any]:
             log.read(name, event)
     messages = [*log.messages_in, *read_messages(attributes.get("pydantic_ai.all_messages"))]
     if not log.choices:  # the whole talk, then the answer: several items with parallel calls
-        answer: list[Message] = []
-        while messages and messages[-1].role == "assistant":
-            answer.insert(0, messages.pop())
+        asked = len(messages)
+        while asked and messages[asked - 1].role == "assistant":
+            asked -= 1
+        messages, answer = messages[:asked], messages[asked:]
         log.choices = [answer] if answer else read_response(attributes.get("output")).choices
     fields["messages_in"] += tuple(messages) or read_request(attributes.get("input"))
     if log.choices:

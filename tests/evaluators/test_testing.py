@@ -95,6 +95,10 @@ class _Set(_Good):
         setattr(self, "needs", {Need.OUTPUT})  # noqa: B010  mypy knows that this is wrong
 
 
+class _Patient(_Good):
+    deadline_s = 10**400
+
+
 class _Plain(_Good):
     def evaluate(self, subject: Subject) -> Score | Skip:  # type: ignore[override]  # seen often
         return Score(float(bool(subject.output_text)))
@@ -127,6 +131,7 @@ def test_a_sound_evaluator_passes() -> None:
         (testing.check_cancellation, _Swallows, "swallowed"),
         (testing.check_needs, _NeedsMore, "not declared"),
         (testing.check_declarations, _Set, r"needs is the set .* should be a frozenset of Need"),
+        (testing.check_declarations, _Patient, "deadline_s is the int 1000.* up to 86400"),
         (testing.check_declarations, _Plain, "evaluate is .* should be async def evaluate"),
         (testing.check_needs, _NeedsMore, r"add Need\.CONTEXT to needs"),
         (testing.check_needs, _NeedsLess, "reference is declared and not needed"),

@@ -1,8 +1,11 @@
 """Several spans of one call are one call; several calls stay several."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import permutations
 from typing import Any
+
+import pytest
 
 from schemas.duplicates import mark_duplicates
 from schemas.span import Message, Span, SpanKind, ToolCall
@@ -37,6 +40,41 @@ def marks(*spans: Span) -> dict[str, str | None]:
     ]
     assert all(marked == found[0] for marked in found)
     return found[0]
+
+
+def parallel(count: int) -> list[Span]:
+    """Calls under one parent, at one time, each traced by two libraries."""
+    return [
+        call(f"{number:04}", output_text=f"Answer {number // 2}.", scope="ab"[number % 2])
+        for number in range(count)
+    ]
+
+
+def failed(count: int) -> list[Span]:
+    """Calls that failed, of two libraries, each in a trace of its own."""
+    known = {"parent_span_id": None, "error": True}
+    return [
+        call("a", number, number + 5, trace_id=f"{number}", scope="ab"[number % 2], **known)
+        for number in range(count)
+    ]
+
+
+def nested(count: int) -> list[Span]:
+    """Calls within calls."""
+    return [call(f"{number}", parent_span_id=f"{number - 1}") for number in range(count)]
+
+
+def streamed(count: int) -> list[Span]:
+    """Requests under one parent without their answers, and then answers to others."""
+    return [
+        call(
+            f"{number:04}",
+            number,
+            messages_in=(Message("user", f"{number}"),),
+            output_text="Yes." if number > count // 2 else None,
+        )
+        for number in range(count)
+    ]
 
 
 def test_a_response_id_joins_across_traces() -> None:
@@ -217,3 +255,10 @@ def test_parents_in_a_circle_end() -> None:
     two = replace(call("b", parent_span_id="a"), kind=SpanKind.CHAIN)
     found = mark_duplicates([one, two, call("c", parent_span_id="a"), call("d", 200, 300)])
     assert [span.duplicate_of for span in found] == [None, None, None, None]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("crowd", [parallel, failed, nested, streamed])
+def test_thousands_at_a_time_do_not_hold_up_a_worker(crowd: Callable[[int], list[Span]]) -> None:
+    """A batch job has thousands of calls under one parent, and an outage fails as many at once."""
+    assert len(mark_duplicates(crowd(10_000))) == 10_000

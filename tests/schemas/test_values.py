@@ -35,13 +35,17 @@ from schemas.values import (
         (math.inf, None),
         ("Infinity", None),
         ("٣", None),
+        (10**12, 10**12),
+        (10**12 + 1, None),
+        (1e300, None),
+        ("9" * 19, None),
         ("9" * 5000, None),
         (None, None),
         ([1], None),
     ],
 )
 def test_a_count_is_a_whole_number_or_none(value: Any, count: int | None) -> None:
-    """Digits and whole floats are counts; truth values, fractions and infinity are not."""
+    """Digits and whole floats are counts; truth values, fractions and what is absurd are not."""
     assert int_or_none(value) == count
 
 

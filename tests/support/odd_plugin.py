@@ -155,6 +155,10 @@ class Odd:
         os.closerange(3, 64)
         time.sleep(3600)
 
+    async def forges(self, subject, argument):
+        os.write(int(sys.argv[1]), len(argument).to_bytes(4, "big") + argument.encode())
+        await asyncio.sleep(3600)
+
     async def starts(self, subject, argument):
         child = subprocess.Popen(["sleep", "3600"])
         return Score(1.0, items={"pid": os.getpid(), "child": child.pid})

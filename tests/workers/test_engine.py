@@ -184,6 +184,7 @@ async def test_whatever_an_evaluator_raises_harms_its_own_outcome_only(
         Score(math.nan),
         Score(1.5),
         Score(-0.1),
+        Score(10**400),
         Score(True),
         Score("0.5"),  # type: ignore[arg-type]  # what a plugin may return
         Score(1.0, label="x" * 1000),

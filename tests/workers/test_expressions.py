@@ -147,6 +147,13 @@ def test_half_a_surrogate_pair_does_no_harm() -> None:
     assert _matches('span.name == "a?" && span.attributes["x"][0] == "?"', subject)
 
 
+def test_a_number_beyond_all_of_cels_does_no_harm() -> None:
+    """What a model called a tool with must not end the worker, however many digits it has."""
+    subject = span(tool_arguments={"many": 10**400, "few": -(10**400)})
+    source = "span.tool_arguments.many > 1.0 && span.tool_arguments.few < 1.0"
+    assert _matches(source, subject)
+
+
 @pytest.mark.parametrize("name", sorted(_FUNCTIONS))
 def test_every_function_that_is_let_through_exists(name: str) -> None:
     """A name on the list of functions is one that the library knows."""

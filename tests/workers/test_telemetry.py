@@ -137,7 +137,7 @@ def test_a_healthy_worker_is_silent_at_info_after_its_start() -> None:
         JudgeCalled("e", "m", "ok", 0.5, 10, 5, 0.001),
         JudgeRetried("e", "rate_limited", 1.0),
         LimiterMoved("e", 10.0, 9),
-        IntakePaused("code", paused=True, why="the lane is full"),
+        IntakePaused("code", "buffer", paused=True, why="the lane is full"),
     ]
     for event in happened:
         emit(event)
@@ -167,6 +167,15 @@ def test_a_breaker_counts_as_open_until_it_is_closed(bench: _Bench) -> None:
         "judge_breaker_probing",
         "judge_breaker_closed",
     ]
+
+
+def test_intake_stands_still_while_anything_holds_it(bench: _Bench) -> None:
+    """Two judges are out, and one of them comes back."""
+    shown = []
+    for by, is_paused in (("a", True), ("b", True), ("a", False), ("b", False)):
+        bench.emit(IntakePaused("judge", by, is_paused, ""))
+        shown.append(bench.value("assay_intake_paused", lane="judge"))
+    assert shown == [1, 1, 1, 0]
 
 
 def test_assigned_partitions_are_told_with_their_start(bench: _Bench) -> None:

@@ -11,7 +11,7 @@ from support.waiting import EVALUATORS
 from schemas.config import DeadLettersConfig, RouteConfig
 from schemas.errors import WorkerStopped
 from schemas.events import Event
-from schemas.limits import Limits
+from schemas.limits import TEXT_CHARS, Limits
 from schemas.otlp import Encoding
 from schemas.own import PREAMBLE, SCOPE
 from workers.consumer import Record
@@ -71,6 +71,13 @@ def test_of_spans_that_no_convention_knows_only_the_heads_are_read() -> None:
     assert len(part.spans) == 1
     assert [head.parent_span_id is None for head in part.heads] == [False, True]
     assert (part.count, part.is_keyed) == (2, True)
+
+
+def test_giant_texts_are_cut_while_their_trace_waits() -> None:
+    """As those of spans that are judged at once, and the span says so."""
+    value = message([_call(answer="x" * (TEXT_CHARS + 1))])
+    (span,) = _only(_intake().read(_record(value))).spans
+    assert (span.output_text, span.truncated) == ("x" * TEXT_CHARS, True)
 
 
 def test_a_record_without_a_span_of_an_llm_application_begins_no_trace() -> None:

@@ -2,20 +2,19 @@
 
 import asyncio
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from evaluators.judge.client import JudgeClient
 from evaluators.judge.family import family_of
-from schemas.config import Config, JudgeConfig
+from schemas.config import Config
 from schemas.errors import AssayError, ConfigError
-from schemas.events import Event
 from workers import calibrations
 from workers.anchors import anchor_sets
 from workers.budgets import concurrency, require_prices
-from workers.configured import Configured, build, contents_of
+from workers.configured import Configured, contents_of, ignored, judges_of
+from workers.open_evaluators import open_evaluators
 from workers.router import Router
 
 from .kafka_client import check_client
@@ -38,16 +37,8 @@ def run(path: Path, config: Config, *, online: bool) -> None:
 
 async def _check(path: Path, config: Config, *, online: bool) -> None:
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    judges: list[JudgeClient] = []
-
-    def open_judge(name: str, judge: JudgeConfig) -> JudgeClient:
-        client = JudgeClient(name, judge, emit=_ignore, text_chars=config.limits.text_chars)
-        judges.append(client)
-        return client
-
-    try:
-        Router(config.routes, _ignore)
-        evaluators = build(config, open_judge)
+    Router(config.routes, ignored)
+    async with open_evaluators(config) as evaluators:
         require_prices(config, evaluators)
         anchor_sets(config, evaluators)
         check_client(config)
@@ -63,13 +54,10 @@ async def _check(path: Path, config: Config, *, online: bool) -> None:
             where = "?" if spec is None or spec.origin is None else Path(spec.origin).parent
             console.print(f"  package {package}: {where}")
         if online:
-            await _online(config, judges, console)
-    finally:
-        for judge in judges:
-            await judge.aclose()
+            await _online(config, evaluators, console)
 
 
-async def _online(config: Config, judges: list[JudgeClient], console: Console) -> None:
+async def _online(config: Config, evaluators: Mapping[str, Configured], console: Console) -> None:
     # The whole worker, only if asked for.
     from workers.app import missing_topics  # noqa: PLC0415
     from workers.lease_topic import check_lease_topic  # noqa: PLC0415
@@ -84,7 +72,7 @@ async def _online(config: Config, judges: list[JudgeClient], console: Console) -
     if config.budgets:
         await asyncio.to_thread(check_lease_topic, config)
         console.print(f"  topic {config.kafka.leases}: can keep the books of the budgets")
-    for judge in judges:
+    for judge in sorted(judges_of(evaluators.values()), key=lambda judge: judge.name):
         fault = await judge.probe()
         if fault is not None:
             raise NotReachable(f"{fault}; check its model, base_url and api_key")
@@ -116,7 +104,3 @@ def _warnings(evaluator: Configured, contents: Sequence[str]) -> Iterator[str]:
                 f"{' and '.join(models)} are both of the family {family}, and share its mistakes; "
                 "ask a model of another family"
             )
-
-
-def _ignore(_: Event) -> None:
-    pass

@@ -1,9 +1,11 @@
 """What several commands need: the config, and output that a terminal cannot be tricked by."""
 
+import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,6 +85,17 @@ def progress_bar() -> Progress:
 def print_json(objects: Iterable[dict[str, Any] | bytes]) -> None:
     """Print one JSON object a line, for machines; bytes are one already."""
     for item in objects:
-        line = item if isinstance(item, bytes) else orjson.dumps(item, default=str)
-        sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.buffer.write((item if isinstance(item, bytes) else _json(item)) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def _json(item: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(item, default=str)
+    except orjson.JSONEncodeError:
+        # Spans may hold half a character, from a JSON escape, or a number beyond 64 bits.
+        return json.dumps(item, default=_plain).encode()
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)

@@ -16,14 +16,15 @@ from schemas.errors import AssayError, ConfigError
 from schemas.outcome import Outcome, Source
 from workers import kafka_settings, offset_metadata
 from workers.configured import TRACE, Configured
-from workers.explanation import Standing, TraceReader, evaluations
+from workers.explanation import Standing, TraceReader, Unread, evaluations
 from workers.lane import group_of
+from workers.letters import Letter
 from workers.open_evaluators import open_evaluators
 from workers.partitioners import likely_partitions
 from workers.topic_reader import Read, Stretches, TopicReader, TopicUnreadable
 
 from .common import print_json, progress_bar, safe
-from .explain_text import Findings, Letter, as_json, lines
+from .explain_text import Findings, as_json, lines
 from .kafka_client import check_client
 from .scores import Filter, Newest
 
@@ -119,11 +120,9 @@ class _Search:
             found.evaluations[said.span.span_id] = evaluations(said, mine, lanes.standing)
         found.outcomes_only = [outcome for rest in by_span.values() for outcome in rest]
         self._read_letters(trace)
-        known_letters = {(letter.source, letter.reason) for letter in found.letters}
-        found.letters += [
-            Letter(unread.source, unread.reason, unread.detail, "not dead-lettered yet")
-            for unread in trace.unread
-            if (unread.source, unread.reason) not in known_letters
+        lettered = {(each.source, each.reason) for each in found.unread}
+        found.unread += [
+            each for each in trace.unread if (each.source, each.reason) not in lettered
         ]
         return found
 
@@ -145,10 +144,12 @@ class _Search:
         records |= {unread.source for unread in trace.unread}
 
         def take(record: Read) -> None:
-            letter = _letter(record)
+            letter = Letter.of(record)
             about = trace.is_key(record.key) or trace.holds(record.value)
             if letter is not None and (about or letter.source in records):
-                self._findings.letters.append(letter)
+                part = "a span" if letter.is_span else "a record"
+                unread = Unread(letter.source, letter.reason, letter.detail, part)
+                self._findings.unread.append(unread)
 
         try:
             for _ in self._stages(self._config.kafka.dead_letters, take):
@@ -216,17 +217,3 @@ async def _evaluators(config: Config) -> Mapping[str, Configured]:
     """The evaluators as a worker builds them; no judge is asked anything."""
     async with open_evaluators(config) as evaluators:
         return evaluators
-
-
-def _letter(record: Read) -> Letter | None:
-    headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-    try:
-        source = Source(
-            headers["assay.topic"],
-            int(headers["assay.partition"]),
-            int(headers["assay.offset"]),
-        )
-        part = headers["assay.part"]
-        return Letter(source, headers["assay.reason"], headers["assay.detail"], f"a {part}")
-    except (KeyError, ValueError):
-        return None  # written by something else

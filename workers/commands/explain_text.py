@@ -10,22 +10,12 @@ import orjson
 from evaluators.redact import redact
 from schemas.outcome import Origin, Outcome, Source
 from schemas.tracestate import randomness
-from workers.explanation import AGAIN, Evaluation, RouteSaid, SpanSaid, hint
+from workers.explanation import AGAIN, Evaluation, RouteSaid, SpanSaid, Unread, hint
 from workers.router import Decision
 from workers.sampler import WHOLE
 
 _NAME_CHARS = 80
 _FLAGS = ("truncated", "injection_suspected", "degraded", "cached")
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter that is about the trace."""
-
-    source: Source
-    reason: str
-    detail: str
-    part: str
 
 
 @dataclass(slots=True)
@@ -37,7 +27,7 @@ class Findings:
         spans: Its spans.
         evaluations: What there is of each evaluator, by span id.
         outcomes_only: Outcomes of spans that were not found.
-        letters: Dead letters about it.
+        unread: What of it cannot be read.
         notes: What to know about the search.
     """
 
@@ -45,13 +35,13 @@ class Findings:
     spans: list[SpanSaid] = field(default_factory=list)
     evaluations: dict[str, list[Evaluation]] = field(default_factory=dict)
     outcomes_only: list[Outcome] = field(default_factory=list)
-    letters: list[Letter] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing at all is known of the trace."""
-        return not (self.spans or self.outcomes_only or self.letters)
+        return not (self.spans or self.outcomes_only or self.unread)
 
 
 def lines(found: Findings) -> Iterable[tuple[int, str]]:
@@ -62,9 +52,9 @@ def lines(found: Findings) -> Iterable[tuple[int, str]]:
     for outcome in found.outcomes_only:
         yield 0, f"span {outcome.span_id}: not on the spans topic any more, or not since --since"
         yield from _evaluation_lines(Evaluation(outcome.evaluator.name, outcome, None))
-    for letter in found.letters:
-        yield 0, f"dead letter {_place(letter.source)}: {letter.reason}, {letter.part}"
-        yield 1, letter.detail
+    for each in found.unread:
+        yield 0, f"dead letter {_place(each.source)}: {each.reason}, {each.part}"
+        yield 1, each.detail
     for note in found.notes:
         yield 0, f"note: {note}"
 
@@ -153,7 +143,7 @@ def as_json(found: Findings) -> dict[str, Any]:
         "outcomes_without_span": [orjson.loads(o.to_json()) for o in found.outcomes_only],
         "dead_letters": [
             {"source": each.source, "reason": each.reason, "detail": each.detail, "part": each.part}
-            for each in found.letters
+            for each in found.unread
         ],
         "notes": found.notes,
     }

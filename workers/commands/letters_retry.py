@@ -18,7 +18,6 @@ from workers.retries import Places
 from workers.topic_reader import Read, Stretches, TopicReader
 
 from .common import progress_bar
-from .dead_letters import Origin as Where
 from .kafka_client import check_client
 from .replaying import BATCH, carry_out, finish, opened, result_lines, results, tell
 
@@ -38,14 +37,12 @@ class Asked:
 
     since_s: float
     reason: str | None
-    origin: Where | None
+    origin: Source | None
     judge_share: float
 
     def takes(self, letter: Letter) -> bool:
         """Whether a letter is to be read again."""
-        source = letter.source
-        where = Where(source.topic, source.partition, source.offset)
-        return self.reason in (None, letter.reason) and self.origin in (None, where)
+        return self.reason in (None, letter.reason) and self.origin in (None, letter.source)
 
 
 @dataclass(slots=True)
@@ -145,11 +142,11 @@ def _report(found: _Findings) -> dict[str, Any]:
         "had_outcomes": readings.had_outcomes,
         **({} if replay is None else results(replay.tally)),
         "unreadable": [
-            {"origin": _name(source), "reason": reason, "detail": detail}
+            {"origin": str(source), "reason": reason, "detail": detail}
             for source, (reason, detail) in sorted(readings.unreadable.items(), key=str)
         ],
-        "gone": [_name(source) for source in found.gone],
-        "bombs": [_name(source) for source in sorted(found.index.bombs, key=str)],
+        "gone": [str(source) for source in found.gone],
+        "bombs": [str(source) for source in sorted(found.index.bombs, key=str)],
         "stopped": replay is not None and replay.was_stopped,
     }
 
@@ -163,13 +160,13 @@ def _lines(found: _Findings) -> Iterator[str]:
         yield from result_lines(found.replay)
     for reason, count in readings.by_reason().items():
         yield f"{count} cannot be read, still or in part, and stay where they are: {reason}"
-    yield from _listed([f"{_name(s)}: {r}, {d}" for s, (r, d) in readings.unreadable.items()])
+    yield from _listed([f"{s}: {r}, {d}" for s, (r, d) in readings.unreadable.items()])
     if found.gone:
         yield (
             f"{len(found.gone)} are gone: retention has taken the record, and the letter is a stub "
             "or a span alone"
         )
-        yield from _listed([_name(source) for source in found.gone])
+        yield from _listed([str(source) for source in found.gone])
     if found.index.bombs:
         yield (
             f"{len(found.index.bombs)} are compression bombs and were left alone; "
@@ -181,7 +178,3 @@ def _listed(items: Sequence[str]) -> Iterator[str]:
     yield from (f"  {item}" for item in items[:_SHOWN])
     if len(items) > _SHOWN:
         yield f"  and {len(items) - _SHOWN} more; --json has them all"
-
-
-def _name(source: Source) -> str:
-    return f"{source.topic}/{source.partition}/{source.offset}"

@@ -12,6 +12,7 @@ from schemas.config import Config
 from schemas.errors import ConfigError
 from schemas.outcome import Outcome
 from schemas.reasons import Status
+from workers.revisions import Revisions
 from workers.topic_reader import TopicReader
 
 from .common import cell, print_json, progress_bar
@@ -83,9 +84,7 @@ def run(config: Config, *, since_s: float, only: Filter, limit: int, as_lines: b
 
 
 class Newest:
-    """The newest outcomes that a filter takes, in bounded memory.
-
-    Of several outcomes with one `evaluation_id` the highest revision holds, then the last.
+    """The newest outcomes that hold and that a filter takes; only these, and `Revisions`, are kept.
 
     Attributes:
         matched: Outcomes that the filter took, repeated ones included.
@@ -95,12 +94,12 @@ class Newest:
         self._only = only
         self._limit = limit
         self._kept: dict[str, Outcome] = {}
+        self._revisions = Revisions()
         self.matched = 0
 
     def add(self, outcome: Outcome) -> None:
         """Take one outcome into account, in the order of its partition."""
-        known = self._kept.get(outcome.evaluation_id)
-        if known is not None and known.revision > outcome.revision:
+        if not self._revisions.holds(outcome):
             return
         if not self._only.takes(outcome):
             self._kept.pop(outcome.evaluation_id, None)  # a later try turned out otherwise

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from schemas.config import Config
 from schemas.errors import AssayError
+from schemas.outcome import Source
 from schemas.reasons import DeadLetterReason
 from workers import kafka_settings, offset_metadata
 from workers.configured import LANES
@@ -27,7 +28,6 @@ from workers.dead_letters import DeadLetter, letter_message
 from workers.publisher import refusal
 from workers.topic_reader import TopicReader
 
-from .dead_letters import Origin
 from .kafka_client import check_client
 
 _TIMEOUT_S = 15.0
@@ -60,7 +60,7 @@ class _Position:
         return offset_metadata.encode(beginning, end, sorted(o for o in done if o >= end))
 
 
-def run(config: Config, origin: Origin) -> None:
+def run(config: Config, origin: Source) -> None:
     """Let every lane go on behind `origin`, with a stub in the dead letters for what it missed.
 
     What stands before it and is unfinished is stepped over as well: no worker could reach it any
@@ -79,7 +79,7 @@ def run(config: Config, origin: Origin) -> None:
         raise NotSkipped(f"{origin}: not skipped: {error.args[0].str()}") from error
 
 
-def _check_there(config: Config, origin: Origin) -> None:
+def _check_there(config: Config, origin: Source) -> None:
     """Refuse an offset that does not exist: what comes there one day would never be read."""
     with TopicReader(config.kafka, "skip") as reader:
         low, high = reader.bounds(origin.topic).get(origin.partition, (0, 0))
@@ -90,7 +90,7 @@ def _check_there(config: Config, origin: Origin) -> None:
         )
 
 
-def _skip(config: Config, origin: Origin, admin: AdminClient) -> None:
+def _skip(config: Config, origin: Source, admin: AdminClient) -> None:
     groups = [f"{config.kafka.group_id}.{lane}" for lane in LANES]
     _check_stopped(admin, groups)
     _check_there(config, origin)
@@ -132,7 +132,7 @@ def _check_stopped(admin: AdminClient, groups: list[str]) -> None:
             )
 
 
-def _position(admin: AdminClient, group: str, origin: Origin) -> _Position | None:
+def _position(admin: AdminClient, group: str, origin: Source) -> _Position | None:
     """Where a group stands, if that is at the offset or before it."""
     wanted = TopicPartition(origin.topic, origin.partition)
     request = ConsumerGroupTopicPartitions(group, [wanted])
@@ -148,7 +148,7 @@ def _position(admin: AdminClient, group: str, origin: Origin) -> _Position | Non
     return _Position(group, found.offset, found.metadata)
 
 
-def _move(admin: AdminClient, position: _Position, origin: Origin, end: int) -> None:
+def _move(admin: AdminClient, position: _Position, origin: Source, end: int) -> None:
     target = TopicPartition(origin.topic, origin.partition, end, position.moved(end))
     request = ConsumerGroupTopicPartitions(position.group, [target])
     futures = admin.alter_consumer_group_offsets([request], request_timeout=_TIMEOUT_S)
@@ -157,7 +157,7 @@ def _move(admin: AdminClient, position: _Position, origin: Origin, end: int) -> 
         raise KafkaException(moved.error)
 
 
-def _publish(config: Config, origin: Origin, offsets: list[int]) -> None:
+def _publish(config: Config, origin: Source, offsets: list[int]) -> None:
     refused: list[KafkaError] = []
 
     def delivered(error: KafkaError | None, message: Message) -> None:

@@ -193,6 +193,8 @@ def unpack_up(body: bytes) -> Up:
     """
     try:
         fields = json.loads(body)
+        if not isinstance(fields.get("number", 0), int):  # it is looked up
+            raise BadFrame("its number is none")
         match fields.pop("says"):
             case "Facts":
                 return _facts(fields)

@@ -214,7 +214,9 @@ class Process:
         self._end(f"its process ended with {how}", is_fault=True)
 
     def _hear(self, message: Up) -> None:
-        run = self._running.get(getattr(message, "number", -1))
+        if isinstance(message, Facts | Refused):
+            raise BadFrame("a second greeting")
+        run = self._running.get(message.number)
         if run is None:
             return  # it was cut, and is not awaited any more
         match message:
@@ -228,8 +230,6 @@ class Process:
             case Ended():
                 if not run.ended.done():
                     run.ended.set_result(message)
-            case Facts() | Refused():
-                raise BadFrame("a second greeting")
 
     async def _ask(self, run: _Running, asked: Asked) -> None:
         """Put a question to the evaluation's judge, where its limits, policy and budget are."""

@@ -4,7 +4,7 @@ from schemas.config import Config
 from schemas.errors import ConfigError
 from workers import signals
 
-from . import alerts, anchors, corrected, records
+from . import alerts, anchors, corrected, costs, passes, records
 from .document import Group
 
 SCRAPES_PER_WINDOW = 4
@@ -49,7 +49,15 @@ def groups(config: Config, scrape_s: float = signals.SCRAPE_S) -> list[Group]:
             f"of {signals.WINDOWS[0].name} needs {SCRAPES_PER_WINDOW} scrapes; scrape more often"
         )
     policy, alerting = alerts.groups(config)
-    return [policy, *records.groups(scrape_s), corrected.group(), anchors.group(), alerting]
+    return [
+        policy,
+        *records.groups(scrape_s),
+        passes.group(),
+        costs.group(),
+        corrected.group(),
+        anchors.group(),
+        alerting,
+    ]
 
 
 def header(scrape_s: float) -> str:

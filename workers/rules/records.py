@@ -63,8 +63,6 @@ def groups(scrape_s: float) -> list[Group]:
         Group("assay-long-windows", "1m", "The same for an hour and six.", _long_windows(scrape_s)),
         Group("assay-noise", "5m", _NOISE, [_noise(window) for window in WINDOWS]),
         Group("assay-versions", "30s", _VERSIONS, list(_version_rules(scrape_s))),
-        Group("assay-passes", "1m", "Burn rates, for objectives of 0.99 and more.", _passes()),
-        Group("assay-cost", "1m", "What a call costs.", _cost()),
     ]
 
 
@@ -332,73 +330,6 @@ and count_over_time({least}) >= 3 * 48
 """,
         {"window": window.name},
     )
-
-
-def _passes() -> list[Rule]:
-    by = f"sum by ({LABELS['evaluator']})"
-    passed, weight = "assay_score_weighted_passed_total", "assay_score_weight_total"
-    counted = "evaluator:assay_score_failed"
-    rules = [
-        Rule(
-            f"{counted}_weight:increase1h",
-            f"clamp_min({by} (increase({weight}[1h])) - {by} (increase({passed}[1h])), 0)",
-        ),
-        Rule(
-            f"{counted}:increase1h",
-            f"clamp_min({by} (increase(assay_scores_total[1h])) "
-            f"- {by} (increase(assay_scores_passed_total[1h])), 0)",
-        ),
-        Rule(f"{counted}:increase6h", f"sum_over_time({counted}:increase1h[6h]) / 60"),
-    ]
-    rules += [
-        Rule(
-            f"evaluator:assay_score_pass:ratio{window}",
-            f"{by} (increase({passed}[{window}]))\n/ ({by} (increase({weight}[{window}])) > 0)",
-        )
-        for window in ("5m", "30m", "1h")
-    ]
-    rules += [
-        Rule(
-            "evaluator:assay_score_pass:ratio6h",
-            f"1 - sum_over_time({counted}_weight:increase1h[6h])\n"
-            "/ (sum_over_time(evaluator:assay_score_weight:increase1h[6h]) > 0)",
-        )
-    ]
-    return rules + [
-        Rule(
-            f"evaluator:assay_score_burn:{window}",
-            f"(1 - evaluator:assay_score_pass:ratio{window})\n"
-            "/ on (evaluator) group_left ()\n"
-            "(1 - (evaluator:assay_evaluator_objective_ratio:max >= 0.99))",
-        )
-        for window in ("5m", "30m", "1h", "6h")
-    ]
-
-
-def _cost() -> list[Rule]:
-    rules = []
-    for name in ("assay_llm_cost_usd", "assay_llm_cost_weight"):
-        rules += [
-            Rule(
-                f"service:{name}:increase{window}",
-                f"sum by (environment, service) (increase({name}_total[{window}]))",
-            )
-            for window in ("15m", "1h")
-        ]
-        rules.append(
-            Rule(
-                f"service:{name}:baseline1d",
-                f"sum_over_time(service:{name}:increase1h[1d] offset 1h) / 60",
-            )
-        )
-    for mean, sums in (("mean15m", "increase15m"), ("mean1d", "baseline1d")):
-        rules.append(
-            Rule(
-                f"service:assay_llm_cost_usd:{mean}",
-                f"service:assay_llm_cost_usd:{sums} / (service:assay_llm_cost_weight:{sums} > 0)",
-            )
-        )
-    return rules
 
 
 def _increase(level: str, kind: str, window: str) -> Rule:

@@ -41,6 +41,13 @@ def test_numbers_that_mean_nothing_are_not_read(limit: object, left: object) -> 
     assert rates.wait_s(1.0) == 0
 
 
+def test_a_minute_that_never_comes_is_not_waited_for() -> None:
+    """A reset that no number can hold says nothing about how fast the limit is fresh again."""
+    rates = Rates(Clock())
+    rates.tell(said("requests", 60, 0, f"{'9' * 400}s"), 1000.0, 0)
+    assert rates.wait_s(1.0) == pytest.approx(1)
+
+
 def test_request_waits_until_enough_has_flowed_in() -> None:
     """Nothing left of sixty, fresh in a minute: one flows in each second."""
     clock = Clock()

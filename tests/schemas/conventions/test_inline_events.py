@@ -135,6 +135,16 @@ def test_pydantic_ais_agent_run() -> None:
     assert span.output_text == "On its way."
 
 
+def test_the_last_messages_of_a_run_are_its_answer() -> None:
+    """Several items in a row that the assistant said, in their order."""
+    said = [{"role": "assistant", "content": text} for text in ("Found.", "On its way.")]
+    talk = json.dumps([{"role": "user", "content": "Where is 4711?"}, *said])
+    raw = raw_span({"pydantic_ai.all_messages": talk}, name="agent run", scope="pydantic-ai")
+    span = normalise(raw)
+    assert [message.role for message in span.messages_in] == ["user"]
+    assert span.output_text == "Found.\nOn its way."
+
+
 def test_events_that_were_cut() -> None:
     """A list cut at a length limit gives no message, and the span says so."""
     span = normalise(raw_span(CHAT | {"events": json.dumps(EVENTS)[:80]}))

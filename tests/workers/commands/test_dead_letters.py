@@ -19,7 +19,9 @@ from support.workers import (
 )
 
 from schemas.errors import ConfigError
-from workers.commands.dead_letters import Letter, Origin
+from schemas.outcome import Source
+from workers.commands.dead_letters import read_origin
+from workers.letters import Letter
 from workers.topic_reader import Read
 
 from .conftest import Run
@@ -31,12 +33,12 @@ KEY = b"one partition"
 def test_what_is_no_origin_is_refused(text: str) -> None:
     """An origin is topic, partition and offset."""
     with pytest.raises(ConfigError, match="such as otlp_spans/3/1234"):
-        Origin.parse(text)
+        read_origin(text)
 
 
 def test_an_origin_reads_as_it_is_printed() -> None:
     """What `list` prints is what `show` and `skip` take."""
-    assert Origin.parse(str(Origin("otlp.spans-1", 3, 12))) == Origin("otlp.spans-1", 3, 12)
+    assert read_origin(str(Source("otlp.spans-1", 3, 12))) == Source("otlp.spans-1", 3, 12)
 
 
 def test_other_records_on_the_topic_are_no_dead_letters() -> None:

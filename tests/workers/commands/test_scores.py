@@ -74,6 +74,14 @@ def test_a_later_try_takes_a_failure_off_the_list() -> None:
     assert [shown.evaluation_id for shown in newest.outcomes] == [f"{2:032x}"]
 
 
+def test_a_fragment_never_takes_the_place_of_the_whole() -> None:
+    """A whole trace passed; what a worker judged of it after a restart failed, and counts less."""
+    newest = Newest(Filter(failed=True), 10)
+    newest.add(_outcome(1, 1.0, revision=5))
+    newest.add(_outcome(1, 0.0, revision=2))
+    assert newest.outcomes == []
+
+
 def test_memory_does_not_grow_with_the_topic() -> None:
     """Only the newest are kept, in whatever order the partitions are read."""
     newest = Newest(EVERYTHING, 5)

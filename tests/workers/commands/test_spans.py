@@ -67,6 +67,21 @@ def test_every_line_has_the_fields_of_the_contract(assay_here: Run, suffix: str)
         assert all(isinstance(text, str) for text in span["documents"])
 
 
+def test_what_json_can_hardly_hold_is_printed_all_the_same(assay_here: Run, tmp_path: Path) -> None:
+    """Half a character, and a tool that was called with a number of 400 digits."""
+    called = {"type": "tool_call", "name": "count", "arguments": {"to": 10**400}}
+    parts = [{"type": "text", "content": "half \ud83d"}, called]
+    said = json.dumps([{"role": "assistant", "parts": parts, "finish_reason": "stop"}])
+    values = {"gen_ai.operation.name": "chat", "gen_ai.output.messages": said}
+    pairs = [{"key": key, "value": {"stringValue": value}} for key, value in values.items()]
+    spans = [{"traceId": "1" * 32, "spanId": "1" * 16, "attributes": pairs}]
+    export = tmp_path / "odd.json"
+    export.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}))
+    (span,) = _lines(assay_here("spans", str(export), "--json").out)
+    assert span["output_text"] == "half ?"
+    assert span["tool_calls"] == [{"name": "count", "arguments": {"to": 10**400}}]
+
+
 def test_every_call_is_printed_and_only_one_of_its_spans_counts(assay_here: Run) -> None:
     """Of the spans that tell of one call, all but one name the one that is evaluated."""
     calls: list[dict[str, Any]] = []

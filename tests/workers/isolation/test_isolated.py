@@ -29,6 +29,7 @@ from workers.wall import EvaluatorFault
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 MIB = 2**20
+GREETING = '{"says": "Refused", "message": "", "distribution": null, "is_config": false}'
 
 
 class Odd:
@@ -122,6 +123,8 @@ async def test_what_is_no_score_costs_its_own_outcome(odd: Open) -> None:
         ("dies", "its process ended with exit code 3"),
         ("crashes", "its process ended with signal SIGSEGV"),
         ("closes", "its process ended with"),
+        ('forges {"says": "Began", "number": []}', "it sent what is no message of ours"),
+        (f"forges {GREETING}", "it sent what is no message of ours (a second greeting)"),
     ],
 )
 async def test_what_takes_its_process_down_is_followed_by_a_fresh_one(
