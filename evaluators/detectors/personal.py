@@ -19,7 +19,7 @@ _CLAIM_BYTES = 28
 _FIRST_UNSPACED = "\u0590"
 """Below are the Latin, Greek, Cyrillic and Armenian letters."""
 _IDENTIFIER_BYTES = 72
-"""As far as the name of an identifier stands before it, in alphabets of three bytes a letter too."""
+"""As far as the name of an identifier stands before it, in three bytes a letter too."""
 
 # A number after one of these words is that, whatever it looks like.
 _CLAIMS = (

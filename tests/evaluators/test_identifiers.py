@@ -70,9 +70,7 @@ def test_identifiers_are_told_from_look_alikes() -> None:
         "\u5361\u53f7\u662f4111 1111 1111 1111\uff0c\u8bf7\u6838\u5bf9",
         "\u8eab\u4efd\u8bc1\u53f711010519491231002X\u5df2\u767b\u8bb0",
         "\u96fb\u8a71\u306f+81-3-1234-5678\u3067\u3059",
-        "\u0627\u0644\u0628\u0637\u0627\u0642\u0629 "
-        "\u0664\u0661\u0661\u0661 \u0661\u0661\u0661\u0661 \u0661\u0661\u0661\u0661 "
-        "\u0661\u0661\u0661\u0661",
+        "\u0628\u0637\u0627\u0642\u0629 \u0664" + " ".join(["\u0661\u0661\u0661\u0661"] * 4)[1:],
     ],
     ids=["card", "resident id", "phone", "Arabic digits"],
 )
