@@ -17,7 +17,7 @@ VERSION = "2"
 """Change it with the phrases."""
 
 _OPENING_CHARS = 320
-_SHORT_ANSWER_CHARS = 60
+_SHORT_ANSWER_CHARS = 50
 _BUT_HERE = re.compile(r"\b(?:but|instead,?|however,?|aber|mais|pero) (?:here|hier|voici|aquí)\b")
 _TURN = re.compile(r"(?i)\b(?:however|but|allerdings|jedoch|cependant|sin embargo),?\s*$")
 _THOUGH = re.compile(r"[^.!?]{0,80}\b(?:though|however|allerdings)[.!]")
