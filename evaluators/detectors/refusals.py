@@ -40,14 +40,14 @@ _EN_THINGS = (
     "the content", "guidance", "specific", "detailed", "explicit", "step-by-step", "personal",
     "harmful", "illegal", "advice", "instructions", "assistance", "content that",
     "information about", "information on", "information that", "medical", "legal", "financial",
-    "opinions", "steps", "private", "confidential", "the exact", "exact", "requests for", "my system", "my instructions", "my prompt", "code that", "jokes",
+    "opinions", "steps", "private", "confidential", "requests for", "my system", "my instructions", "my prompt", "code that", "jokes",
 )  # fmt: skip
 _EN_HELP = (
     "help you with", "help with", "help you to", "help to", "help in", "help you in", r"help you\W",
     r"help\W", "help$", "helping", "assist", "comply", "fulfil", "engage in", "engage with",
     "participat", "support this", "support that", "support such", "accommodate", "facilitat",
     "condone", "satisfy th", "satisfy your", "continue with th", "proceed with th",
-    "proceed with your", r"do this\b", r"do that\b", "answer this", "answer that", "answer your",
+    "proceed with your", r"do (?:this|that)(?:[.,!]|$| for| because| as )", "answer this", "answer that", "answer your",
     "discuss this", "discuss that", "discuss such", "talk about this", "talk about that",
     "respond to this", "respond to that", "respond to your", "respond to such",
     rf"(?:{'|'.join(_EN_GIVE)})(?:e|ing|y|)? (?:you )?(?:with )?(?:any |an? )?(?:{'|'.join(_EN_THINGS)})\b",
@@ -73,7 +73,7 @@ _PHRASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], int], ...] = (
         "en",
         (r"\bI(?:'ll)? (?:have to|must|need to|am going to|will) (?:respectfully |politely )?",),
         (
-            "decline", "refuse", "pass on this", r"pass[.!]", r"turn (?:this|that|it|your request|the request) down",
+            r"(?:decline|refuse)(?: to\b| this| that| your| the request|[.,:!]|$)", "pass on this", r"pass[.!]", r"turn (?:this|that|it|your request|the request) down",
             r"turn down[.!]", r"stop here[.!]",
         ),
         0,
@@ -128,7 +128,7 @@ _PHRASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], int], ...] = (
             r"\bnot something",
         ),
         (
-            r"what I(?:'m| can| do| am)", r"my (?:guidelines|capabilities|remit|scope)", "for me",
+            r"what I(?:'m able| am able| do\b| can (?:help|do|assist|support|discuss|provide|answer))", r"my (?:guidelines|capabilities|remit|scope)", "for me",
             r"I (?:answer|discuss|do|provide|write|create|support|engage)\b",
         ),
         1,
@@ -152,7 +152,7 @@ _PHRASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], int], ...] = (
             r"\b(?:irresponsible|unethical|dangerous|illegal|harmful|wrong)\b[^.!?]{0,80}\bI",
             r"^\W{0,3}(?:no|nope|nah)[,.!] (?:I'm |I am |I )?",
         ),
-        (r"(?:won't|will not|can't|cannot)[.!]", r"(?:not doing|won't do|won't help|will not help)\b"),
+        (r"(?:won't|will not|can't|cannot)\.", r"(?:not doing|won't do|won't help|will not help)\b"),
         1,
     ),
     (
@@ -206,7 +206,7 @@ _PHRASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], int], ...] = (
             r"\bich (?:muss|möchte) (?:leider )?(?:das|dies|(?:diese|deine|ihre|die) (?:anfrage|bitte|frage|aufgabe))",
             r"\b(?:anfrage|bitte|frage|aufgabe|das) (?:muss|möchte) ich",
         ),
-        ("ablehnen",),
+        (r"ablehnen(?:[.!]|$| und| da | weil)",),
         16,
     ),
     (
@@ -218,7 +218,7 @@ _PHRASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], int], ...] = (
         (
             "vous aider", "t'aider", " aider", "répondre à c", "répondre à votre", "répondre à ta",
             "fournir", "donner suite", "accéder à c", "accéder à votre", "satisfaire", "écrire c",
-            "créer c", "faire cela", "assister", "participer", "vous donner", "partager",
+            "créer c", "faire cela", "assister", "participer", "vous donner (?:de conseil|d'information|d'instruction|ces |cette |accès)", "partager",
             "en mesure de", "autorisé",
         ),
         30,
@@ -229,7 +229,7 @@ _PHRASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], int], ...] = (
         (r"nicht\b", "keine"),
         16,
     ),
-    ("fr", (r"\b(?:je refuse d|il m'est impossible d)[e']",), ("écrire", "répondre", "aider", "fournir", "faire", "créer", "participer", "donner", "partager"), 0),
+    ("fr", (r"\b(?:je refuse d|il m'est impossible d)(?:'|e (?:vous |te )?)",), ("écrire", "répondre", "aider", "fournir", "faire", "créer", "participer", "donner", "partager"), 0),
     ("fr", (r"\bje dois",), ("refuser", "décliner"), 24),
     (
         "es",
@@ -239,7 +239,7 @@ _PHRASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], int], ...] = (
         (
             "ayudar", "asistir", "proporcionar", "ofrecer", "responder a es", "responder a tu",
             "responder a su", "cumplir", "crear es", "crear contenido", "escribir es",
-            "generar es", "generar contenido", "hacer eso", "hacer esto", "participar",
+            "generar es", "generar contenido", r"hacer est?o(?:[.,!]|$)", "participar",
             "compartir", "facilitar", "darte", "brindar",
         ),
         20,
