@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from .patterns import RegexSet, compile_regex, encode
 
+_SET_WORDS = 150
+"""Two sets of half the size meet half the states in new text together, and are as fast in old."""
 _GAP = re.compile(r"\.\{0,\d+\}")
 
 
@@ -29,7 +31,7 @@ class Phrases:
         self._phrases = [
             (name, compile_regex(f"(?s){regex}"), tuple(_GAP.split(regex))) for name, regex in table
         ]
-        words = sorted({word for _, _, parts in self._phrases for word in parts})
+        words = tuple(dict.fromkeys(word for _, _, parts in self._phrases for word in parts))
         self._latin = _Words(word for word in words if _is_latin(word))
         self._others = _Words(word for word in words if not _is_latin(word))
 
@@ -50,11 +52,12 @@ class Phrases:
 
 class _Words:
     def __init__(self, words: Iterable[str]) -> None:
-        self._words = tuple(words)
-        self._set = RegexSet(self._words)
+        every = tuple(words)
+        batches = [every[at : at + _SET_WORDS] for at in range(0, len(every), _SET_WORDS)]
+        self._sets = [(batch, RegexSet(batch)) for batch in batches]
 
     def found_in(self, data: bytes) -> set[str]:
-        return {self._words[index] for index in self._set.found_in(data)}
+        return {batch[index] for batch, one in self._sets for index in one.found_in(data)}
 
 
 def _is_latin(regex: str) -> bool:

@@ -126,7 +126,7 @@ PASSWORD=${POSTGRES_PASSWORD:-postgres16}
 Password: at least 8 characters, 1 digit and 1 symbol
 Das Passwort ist 90-Tage-g\u00fcltig; mindestens 8 Zeichen, davon 1 Zahl
 La contrase\u00f1a es obligatoria desde 2023.
-pwd: /home/user2/projects/App
+pwd: /srv/user2/projects/App
 pwd=C:\\Users\\Bob\\Documents2
 password: <base64-encoded-Value1>
 password=password123
