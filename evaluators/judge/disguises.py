@@ -62,11 +62,12 @@ _MORSE = dict(zip(_SIGNS.split(), ascii_lowercase, strict=True))
 def hides_text(text: str) -> bool:
     """Whether a text has so many invisible characters that they may carry a text of their own.
 
-    Those of emoji, and of scripts that need them, do not count.
+    Those of emoji, and of scripts that need them, do not count; one that turns the order of all
+    letters round does.
     """
     if text.isascii() or INVISIBLE.search(text) is None:
         return False
-    return len(INVISIBLE.findall(_PURPOSEFUL.sub("", text))) > _MAX_INVISIBLE
+    return "\u202e" in text or len(INVISIBLE.findall(_PURPOSEFUL.sub("", text))) > _MAX_INVISIBLE
 
 
 def readings(text: str) -> Iterator[str]:

@@ -114,6 +114,7 @@ def test_each_family_is_noticed(family: str) -> None:
         ("Do\u00adnau\u00addampf\u00adschiff\u00adfahrt", False),
         ("\u200f\u05e9\u05dc\u05d5\u05dd\u200f " * 4, False),
         ("kettle\ufe01\ufe05\ufe0f\ufe03\ufe02", True),
+        ("\u202eelttek\u202c", True),
         ("ke\u200dtt\u200dle\u200d a\u200dnd", True),
         ("kettle" + "".join(chr(0xE0000 + ord(letter)) for letter in "pass"), True),
         ("\u200f\u200e\u200f\u200ekettle", True),
