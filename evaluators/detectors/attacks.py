@@ -5,19 +5,17 @@
 from collections.abc import Iterator
 from functools import cache
 
-import re2  # type: ignore[import-untyped]
+from evaluators.judge.disguises import hides_text, readings
+from evaluators.judge.signs import PATTERNS
+from evaluators.phrases import Phrases
 
-from evaluators.judge.clean import clean
-from evaluators.judge.injection import PATTERNS, hides_text
-
-VERSION = "1"
+VERSION = "2"
 
 _TACTICS: dict[str, tuple[str, ...]] = {
-    "override": ("ignore_old", "new_rules", "instead", "end_of_data", "de", "fr",
-                 "es", "pt", "it", "zh", "ja", "ru"),
+    "override": ("ignore_old", "new_rules", "instead", "end_of_data", "foreign_override"),
     "persona": ("role", "mode"),
     "template": ("turn", "heading", "template", "tags", "tool"),
-    "encoding": ("spaced", "decode", "encoded"),
+    "encoding": ("spaced", "decode"),
 }  # fmt: skip
 """Of the patterns that find injections against judges, those that mean any model."""
 
@@ -41,29 +39,19 @@ def tactics_in(text: str) -> set[str]:
     """Tactics whose signs a text shows: override, persona, template, encoding, extraction, ..."""
     text = text[:_READ_CHARS]
     found = {"hidden_text"} if hides_text(text) else set()
-    names, patterns = _patterns()
-    for version in {text, clean(text)}:
-        data = version.encode("utf-8", "replace")
-        found.update(names[index] for index in patterns.Match(data) or ())
+    for reading in readings(text):
+        found.update(_phrases().names_in(reading))
     return found
 
 
 @cache
-def _patterns() -> tuple[tuple[str, ...], "re2.Set"]:
-    options = re2.Options()
-    options.case_sensitive = False
-    options.dot_nl = True
-    options.log_errors = False
-    patterns, names = re2.Set.SearchSet(options), []
-    for tactic, regex in _all():
-        patterns.Add(regex)
-        names.append(tactic)
-    patterns.Compile()
-    return tuple(names), patterns
+def _phrases() -> Phrases:
+    return Phrases(_all())
 
 
 def _all() -> Iterator[tuple[str, str]]:
     for tactic, keys in _TACTICS.items():
         for key in keys:
-            yield tactic, PATTERNS[key]
+            for expression in PATTERNS[key]:
+                yield tactic, expression
     yield from _OWN

@@ -4,6 +4,7 @@ A format alone is not enough: `AKIAIOSFODNN7EXAMPLE`, `sk-xxxx` and `<your key>`
 What is long enough but has no randomness in it, or says that it is a placeholder, is no secret.
 """
 
+import re
 from collections import Counter
 from functools import cache
 from itertools import pairwise
@@ -11,10 +12,12 @@ from math import log2
 
 from evaluators.patterns import Candidate, Check, Detector, Pattern
 
+from .providers import PREFIXED
+
 _DUMMY_WORDS = (
     "example", "sample", "dummy", "placeholder", "changeme", "change_me", "change-me", "redacted",
     "your", "insert", "replace", "secret_here", "key_here", "token_here", "fake", "notreal",
-    "xxxx", "****", "....", "____", "todo", "deadbeef",
+    "jbswy3dpehpk3pxp", "xxxx", "****", "....", "____", "todo", "deadbeef",
     "process.env", "environ", "getenv", "config.", "settings.", "secrets.", "vault.",
 )  # fmt: skip
 _DUMMY_PASSWORDS = frozenset(
@@ -71,6 +74,35 @@ def _password(candidate: Candidate) -> int:
     return candidate.end - candidate.start
 
 
+def _chosen(candidate: Candidate) -> int:
+    """A password that a text gives: it mixes characters as words and code do not."""
+    text = candidate.text.rstrip(".,;:!?)]}'\"`*")
+    kinds = sum(
+        any(map(is_kind, text))
+        for is_kind in (str.isupper, str.islower, str.isdigit, lambda char: not char.isalnum())
+    )
+    is_plain = kinds < 3 and not (kinds == 2 and _entropy_bits(text) >= 3.2)  # noqa: PLR2004  a guess
+    is_long = text.isascii() and len(text) >= 8  # noqa: PLR2004  characters
+    if not is_long or is_plain or _is_written(text) or not _password(candidate):
+        return 0
+    return len(text)
+
+
+def _is_written(text: str) -> bool:
+    """Whether a value is code, a path, words in a row, or one of the passwords of manuals."""
+    lower = text.lower()
+    parts = re.split(r"[-_./\\@]", text.rstrip("0123456789"))
+    is_name = len(parts) > 1 and all(part.isalpha() or part.isdigit() for part in parts)
+    return (
+        is_name
+        or text[0] in "/\\~."
+        or not any(map(str.isdigit, text))
+        or any(mark in text for mark in ("(", "://", ":\\", "${", "{{", "->", "::"))
+        or any(word in lower for word in ("passw", "test", "demo", "qwert"))
+        or _is_uuid(text)
+    )
+
+
 def _assigned(candidate: Candidate) -> int:
     """A value that a key-like name is given: mixed characters, and random at that."""
     text = candidate.text
@@ -104,6 +136,16 @@ _PATTERNS = (
         r"(?:[\sA-Za-z0-9+/=\\:,]|-[A-Za-z0-9]){40,}",
         _random(4.0),
     ),
+    _credential(
+        "private_key", r"client-key-data:\s*(LS0tLS1CRUdJTi[A-Za-z0-9+/=]{60,})", _random(4.0),
+        group=1,
+    ),
+    _credential(
+        "private_key",
+        r"PuTTY-User-Key-File-\d(?s:.{0,999}?)Private-Lines: \d+\s+([A-Za-z0-9+/=\s]{40,})",
+        _random(4.0), group=1,
+    ),
+    *(_credential(kind, regex, _random()) for kind, regex in PREFIXED),
     _credential("aws_access_key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b", _random(2.5)),
     _credential("aws_secret_key", _AWS_SECRET, _random(4.0), group=1),
     _credential("google_api_key", r"\bAIza[A-Za-z0-9_\-]{35}", _random()),
@@ -172,6 +214,16 @@ _PATTERNS = (
         group=1,
     ),
     _credential(
+        "otp_secret",
+        r"otpauth://[ht]otp/[^\s?]{1,200}\?(?:[^\s#]{0,200}&)?secret=([A-Z2-7]{16,})",
+        _random(), group=1,
+    ),
+    _credential(
+        "session_cookie",
+        r"(?i)set-cookie:\s*[\w\-]*(?:sess|auth|token|sid)[\w\-]*=([A-Za-z0-9_\-.%+/=]{20,})",
+        _random(3.3), group=1,
+    ),
+    _credential(
         "bearer_token",
         r"(?i)\bauthorization[\"']?\s*[:=]\s*[\"']?(?:bearer|token|basic)\s+([A-Za-z0-9_\-.=+/]{20,})",
         _random(3.3),
@@ -183,6 +235,22 @@ _PATTERNS = (
         r"[\"'`]?([A-Za-z0-9_\-./+=~]{16,200})",
         _assigned,
         group=1,
+    ),
+    _credential(
+        "password",
+        r"\bcurl\b[^\n]{0,200}?\s(?:-u|--user)[ =]\s*[\"']?[^\s:\"']{1,64}:([^\s\"']{6,100})",
+        _password, group=1,
+    ),
+    _credential(
+        "password", r"\bmachine\s+\S+\s+login\s+\S+\s+password\s+(\S{6,100})", _chosen, group=1,
+    ),
+    _credential(
+        "password",
+        r"(?i)(?:pass(?:word|wd|phrase|code)|passwort|kennwort|pwd|mot de passe|contrase\x{f1}a"
+        r"|senha|wachtwoord|has\x{142}o|\x{43f}\x{430}\x{440}\x{43e}\x{43b}\x{44c}|\x{5bc6}\x{7801})"
+        r"(?:\s+(?:for|of|to|f\x{fc}r|pour|para)\s[^\n:=]{1,40}?)?[\"']?"
+        r"\s*(?:=>|:=|[:=\x{ff1a}]|\b(?:is|ist|est|es|lautet)\b|\x{662f})\s*[\"'`*]{0,2}([^\s\"'`]{8,100})",
+        _chosen, group=1,
     ),
 )  # fmt: skip
 

@@ -12,9 +12,14 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from evaluators.patterns import Candidate, Check, Detector, Pattern, whole
 
 from . import checksums
+from .national import IDENTIFIERS, Identifier
 
 _CONTEXT_BYTES = 48
 _CLAIM_BYTES = 28
+_FIRST_UNSPACED = "\u0590"
+"""Below are the Latin, Greek, Cyrillic and Armenian letters."""
+_IDENTIFIER_BYTES = 72
+"""As far as the name of an identifier stands before it, in three bytes a letter too."""
 
 # A number after one of these words is that, whatever it looks like.
 _CLAIMS = (
@@ -27,7 +32,7 @@ _CLAIMS = (
 )  # fmt: skip
 _IP_WORDS = frozenset({"ip", "address", "adresse", "from", "host", "server", "client", "dns"})
 _PHONE_WORDS = (
-    "phone", "tel", "call", "mobile", "cell", "fax", "whatsapp", "sms", "text me", "dial", "reach",
+    "phone", " tel", "call", "mobile", "cell", "fax", "whatsapp", "sms", "text me", "dial", "reach",
     "ring", "contact", "hotline", "number is", "handy", "mobil", "anruf", "rufnummer", "telefon",
     "móvil", "teléfono", "llam", "llám", "celular", "portable", "appel", "joindre", "cellulare",
     "chiama", "ligue", "ligar", "contato", "telemóvel", "bel ", "zadzwoń", "komórk", "телефон",
@@ -45,6 +50,7 @@ _COUNTRY_CODES = frozenset(
     | {*range(21, 27), 29, 35, 37, 38, 42, 50, 59, 67, 68, 69, 85, 87, 88, 96, 97, 99}
 )
 """First two digits of every country code but 1 and 7 (ITU-T E.164); the last line: of three."""
+_MAESTRO = (5018, 5020, 5038, 5893, 6304, 6759, 6761, 6762, 6763)
 _MAX_E164_DIGITS = 15
 _MIN_E164_DIGITS = 9
 _ELEVEN_DIGITS = 11
@@ -69,14 +75,22 @@ def _has_word(candidate: Candidate, words: Iterable[str]) -> bool:
     return any(word in around for word in words)
 
 
+def _goes_on(text: str) -> bool:
+    """Whether a letter or digit follows that would belong to the same word.
+
+    Chinese, Japanese, Korean and Thai are written up to a number without a space.
+    """
+    return text.isalnum() and text < _FIRST_UNSPACED
+
+
 def _is_part_of_more(candidate: Candidate) -> bool:
     """Whether the match is a piece of a longer token: a UUID, a path, a decimal number."""
     before, after = candidate.before(4), candidate.after(2)
-    if before and (before[-1] in "-/_.+" or before[-1].isalnum()):
+    if before and (before[-1] in "-/_.+" or _goes_on(before[-1])):
         return not (before[-1] == "." and not before[-2:-1].isalnum()) and before[-2:] != "//"
     if not after:
         return False
-    return after[0] == "_" or after[0].isalnum() or (after[0] in "-./" and after[1:].isalnum())
+    return after[0] == "_" or _goes_on(after[0]) or (after[0] in "-./" and _goes_on(after[1:]))
 
 
 def _checked(
@@ -97,6 +111,23 @@ def _checked(
         return whole(candidate) if accept(keep(candidate.text)) else 0
 
     return check
+
+
+def _identifier(one: Identifier) -> Check:
+    keep = str if "<" in one.regex else _bare
+
+    def check(candidate: Candidate) -> int:
+        if _is_part_of_more(candidate) or not one.is_named(candidate.before(_IDENTIFIER_BYTES)):
+            return 0
+        if not one.words and _is_claimed(candidate):
+            return 0
+        return whole(candidate) if one.accept(keep(candidate.text)) else 0
+
+    return check
+
+
+def _named_mac(candidate: Candidate) -> int:
+    return whole(candidate) if "mac" in candidate.before(_CLAIM_BYTES).lower() else 0
 
 
 def _email(candidate: Candidate) -> int:
@@ -122,9 +153,9 @@ def _iban(candidate: Candidate) -> int:
         seen += character.isalnum()
         if seen == length:
             rest = text[place + 1 : place + 2]
-            fits = not rest.isalnum() and checksums.is_iban(_bare(text[: place + 1]))
+            fits = not _goes_on(rest) and checksums.is_iban(_bare(text[: place + 1]))
             before = candidate.before(1)
-            return place + 1 if fits and not before.isalnum() and before != "_" else 0
+            return place + 1 if fits and not _goes_on(before) and before != "_" else 0
     return 0
 
 
@@ -138,6 +169,8 @@ def _is_card_network(digits: str) -> bool:
         or (length == 16 and (four == 6011 or 644 <= three <= 659 or 3528 <= four <= 3589))  # noqa: PLR2004  issuer ranges
         or (length == 14 and (two in (36, 38, 39) or 300 <= three <= 305))  # noqa: PLR2004  issuer ranges
         or (16 <= length <= 19 and two == 62)  # noqa: PLR2004  issuer ranges
+        or (length == 16 and 2200 <= four <= 2204)  # noqa: PLR2004  Mir
+        or (12 <= length <= 19 and four in _MAESTRO)  # noqa: PLR2004  Maestro
     )
 
 
@@ -160,10 +193,10 @@ def _card(candidate: Candidate) -> int:
 def _ip(candidate: Candidate) -> int:
     text = candidate.text
     before, after = candidate.before(20).lower(), candidate.after(2)
-    if before and (before[-1].isalnum() or before[-1] in ".:-_"):
+    if before and (_goes_on(before[-1]) or before[-1] in ".:-_"):
         return 0
     has_port = after[:1] == ":" and "." in text
-    if not has_port and after[:1] in (".", "-", ":", "_") and after[1:].isalnum():
+    if not has_port and after[:1] in (".", "-", ":", "_") and _goes_on(after[1:]):
         return 0
     words = before.replace("(", " ").replace(":", " ").split()[-2:]
     if any(word.startswith(_VERSION_WORDS) or word == "v" for word in words):
@@ -197,7 +230,7 @@ def _is_somebodys(address: IPv4Address | IPv6Address) -> bool:
 
 def _international_phone(candidate: Candidate) -> int:
     text = candidate.text
-    if candidate.before(1).isalnum() or candidate.after(1).isalpha() or candidate.after(1) == "%":
+    if _goes_on(candidate.before(1)) or _goes_on(candidate.after(1)) or candidate.after(1) == "%":
         return 0
     if text.startswith("00") and not _may_begin_with_zeros(candidate):
         return 0
@@ -222,10 +255,10 @@ def _may_begin_with_zeros(candidate: Candidate) -> bool:
 def _national_phone(candidate: Candidate) -> int:
     """A number in a shape that is mostly a telephone number."""
     before = candidate.before(3)
-    if before[-1:].isalnum() or before[-1:] in ("-", ".", "_", "/", "+", "$", "€", "£", "="):
+    if _goes_on(before[-1:]) or before[-1:] in ("-", ".", "_", "/", "+", "$", "€", "£", "="):
         return 0
     after = candidate.after(2)
-    if after[:1].isalnum() or (after[:1] in ("-", "/", ".", ":") and after[1:].isdigit()):
+    if _goes_on(after[:1]) or (after[:1] in ("-", "/", ".", ":") and after[1:].isdigit()):
         return 0
     if before[-1:] == " " and before[-2:-1].isdigit():
         return 0  # a group of a longer number
@@ -239,7 +272,7 @@ def _phone_by_word(candidate: Candidate) -> int:
     """A bare run of digits that a word just before calls a telephone number."""
     if _is_part_of_more(candidate):
         return 0
-    near = candidate.before(24).lower().rpartition("\n")[2]
+    near = " " + candidate.before(24).lower().rpartition("\n")[2]
     named = any(word in near for word in _PHONE_WORDS)
     return whole(candidate) if named and not any(word in near for word in _CLAIMS) else 0
 
@@ -255,11 +288,18 @@ _PATTERNS = (
         _email,
         nested=False,
     ),
+    Pattern(
+        "email",
+        rf"(?i)\b[{_LETTERS}0-9._%+\-]+\s?[(\[]\s?(?:at|@)\s?[)\]]\s?[{_LETTERS}0-9\-]+"
+        rf"(?:\s?(?:\.|[(\[]\s?(?:dot|\.)\s?[)\]])\s?[{_LETTERS}0-9\-]+)+",
+        nested=False,
+    ),
     Pattern("iban", r"(?i)\b[A-Z]{2}\d{2}(?:[ \-]?[A-Z0-9]{1,4}){3,9}", _iban),
     Pattern("card", r"\b\d{4}[ \-]\d{4}[ \-]\d{4}[ \-]\d{4}(?:[ \-]\d{3})?\b", _card),
     Pattern("card", r"\b\d{4}[ \-]\d{4}[ \-]\d{4}[ \-]\d{4}\b", _card),
     Pattern("card", r"\b\d{4}[ \-]\d{6}[ \-]\d{4,5}\b", _card),
     Pattern("card", r"\b\d{14,19}\b", _card),
+    Pattern("card", r"\b(?:50[123]|589|630|67[56])\d{9,10}\b", _card),
     Pattern("us_ssn", r"\b\d{3}-\d{2}-\d{4}\b", _checked(checksums.is_us_ssn)),
     Pattern("us_ssn", r"\b\d{3} ?\d{2} ?\d{4}\b", _checked(checksums.is_us_ssn, words=_SSN_WORDS)),
     # A number that needs a word comes before those that are told by their form.
@@ -324,6 +364,8 @@ _PATTERNS = (
         r"\b[1-9]\d{5}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]\b",
         _checked(checksums.is_resident_id),
     ),
+    *(Pattern(one.kind, one.regex, _identifier(one)) for one in IDENTIFIERS),
+    Pattern("mac", r"(?i)\b[0-9a-f]{2}(?:[:\-][0-9a-f]{2}){5}\b", _named_mac),
     Pattern("ip", r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b", _ip),
     Pattern("ip", r"(?i)\b[0-9a-f]{1,4}:(?:[0-9a-f]{0,4}:){1,6}[0-9a-f]{1,4}\b", _ip),
     Pattern(
@@ -334,6 +376,7 @@ _PATTERNS = (
     # North America; area code and exchange begin with 2 to 9.
     Pattern("phone", r"(?:\b1[ \-.])?\([2-9]\d{2}\)[ \-]?[2-9]\d{2}[ \-.]\d{4}\b", _national_phone),
     Pattern("phone", r"\b(?:1[ \-.])?[2-9]\d{2}([ \-.])[2-9]\d{2}[ \-.]\d{4}\b", _national_phone),
+    Pattern("phone", r"\b8[ \-]?\(\d{3}\)[ \-]?\d{3}[ \-]\d{2}[ \-]?\d{2}\b", _national_phone),
     # Brazil; a trunk prefix 0 with groups (United Kingdom, Germany, Italy, Japan); France.
     Pattern("phone", r"\([1-9]\d\) ?9?\d{4}[ \-]\d{4}\b", _national_phone),
     Pattern("phone", r"\(?\b0[1-9]\d{1,4}\)?[ /]\d{3,4}[ \-]?\d{3,5}\b", _national_phone),

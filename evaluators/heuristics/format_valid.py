@@ -15,7 +15,7 @@ from evaluators.options import Options, read_options
 from evaluators.patterns import compile_regex
 from schemas.outcome import EvaluatorKind
 
-_FENCE = "```"
+_FENCES = ("```", "~~~")
 
 
 class FormatOptions(Options):
@@ -174,7 +174,8 @@ def _begins_with_json(text: str) -> bool:
 
 
 def _without_fence(text: str) -> str:
-    if not text.startswith(_FENCE) or not text.endswith(_FENCE) or "\n" not in text:
+    fence = text[:3]
+    if fence not in _FENCES or not text.endswith(fence) or "\n" not in text:
         return text
     _, _, body = text.partition("\n")
-    return body.removesuffix(_FENCE)
+    return body.removesuffix(fence)

@@ -11,11 +11,15 @@ _NAMES = (
     r"english|german|french|spanish|italian|portuguese|dutch|polish|russian|ukrainian|turkish|"
     r"arabic|hindi|japanese|chinese|korean|swedish|danish|norwegian|finnish|greek|czech|hebrew|"
     r"englisch|deutsch|franz[öo]sisch|spanisch|italienisch|anglais|allemand|fran[çc]ais|espagnol|"
+    r"italien|portugais|n[ée]erlandais|russe|arabe|japonais|chinois|cor[ée]en|latin|latein|"
+    r"portugiesisch|niederl[äa]ndisch|polnisch|russisch|t[üu]rkisch|arabisch|japanisch|chinesisch|"
+    r"italiano|portugu[eé]s|ruso|[áa]rabe|japon[eé]s|chino|coreano|giapponese|cinese|russo|"
     r"ingl[eé]s|alem[aá]n|franc[eé]s|espa[ñn]ol|inglese|tedesco|francese|spagnolo"
 )
 _ASKS = re.compile(
     rf"(?i)translat|übersetz|traduc|tradui|tradur|vertaal|tłumacz|перевед|翻译|翻譯|翻訳|번역|"
-    rf"\b(?:in|into|to|auf|ins|en|al|em)\s+(?:{_NAMES})\b"
+    rf"\b(?:in|into|to|auf|ins|en|al|em)\s+(?:{_NAMES})\b|"
+    rf"\b(?:{_NAMES})\s+(?:words?|sentences?|phrases?|term|name|poem|song|text|greetings?)\b"
 )
 _ORDERS = re.compile(
     rf"(?i)\b(?:answer|respond|reply|write|speak|use|antworte|réponds|responde)\b.{{0,40}}"
@@ -31,7 +35,7 @@ class LanguageMatch:
     `output`, ISO 639 codes.
     """
 
-    version = "1"
+    version = "2"
     kind = EvaluatorKind.HEURISTIC
     scope = Scope.SPAN
     needs = frozenset({Need.INPUT, Need.OUTPUT})

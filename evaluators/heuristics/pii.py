@@ -26,7 +26,7 @@ class Pii:
     Value 1, labels `clean` and `echo`; value 0, label `leak`. Items are counts by kind.
     """
 
-    version = "1"
+    version = "2"
     kind = EvaluatorKind.HEURISTIC
     scope = Scope.SPAN
     needs = frozenset({Need.OUTPUT})

@@ -9,8 +9,9 @@ from evaluators.contract import Question, Verdict
 from .budget import Budget, BudgetSpent
 from .clean import clean
 from .client import JudgeClient
+from .disguises import hides_text
 from .evaluation import CallRecord, Deadline
-from .injection import hides_text, looks_injected
+from .injection import looks_injected
 
 
 class BoundJudge:

@@ -13,14 +13,25 @@ INVISIBLE = re.compile(
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
+# Each alternative begins with a plain character, so that `re` passes over the rest quickly.
 _TOKENS = re.compile(
-    r"(?=[<\[])(?:"  # the rest is passed over quickly
-    r"(<\|)"  # ChatML, Llama 3, Phi, Qwen
-    r"|<(/?(?i:s|think|tool_call|tool_response|start_of_turn|end_of_turn|bos|eos))>"
-    r"|\[(/?(?i:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS))\]"
-    r"|<<(/?(?i:SYS))>>)"
+    r"<(\|)"  # ChatML, Llama 3 and 4, Phi, Qwen, DeepSeek, Granite, Command, Harmony
+    r"|<(\w{1,24}\|)>"  # Gemma 4
+    r"|<(/?(?i:s|unk|pad|bos|eos|think|thinking|tool_call|tool_response|tool_result))>"
+    r"|<((?:start|end|begin|beginning)_of_\w{1,12})>"  # Gemma, MiniMax
+    r"|<(/?(?:seed:\w{1,12}|sop|eop|eo[ahms]|unused\d{1,4}"
+    r"|(?:extra_id|reserved|TOKENS_UNUSED)_\d{1,4}))>"  # Seed, GLM, Baichuan, InternLM, Nemotron
+    r"|<(role)>(?=SYSTEM|HUMAN|ASSISTANT|OBSERVATION)"  # Ling
+    r"|<<(/?(?i:SYS))>>"  # Llama 2
+    r"|\[(/?(?i:INST|SYSTEM_PROMPT|MODEL_SETTINGS|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CONTENT"
+    r"|TOOL_CALLS|CALL_ID|THINK))\]"  # Mistral
+    r"|\[([gs]MASK)\]"  # GLM
+    r"|\[(\|)(?=(?:system|user|assistant|tool|endofturn)\|\])"  # EXAONE
+    r"|\](~!?b)[\[\]]"  # MiniMax M2
+    r"|\[(e~)\["
 )
-_ENVELOPE = re.compile(r"(evidence)_(?=[0-9a-f]{8})", re.IGNORECASE)
+"""Special tokens of model families; as letters of a text they would be taken for a new turn."""
+_ENVELOPE = re.compile(r"([eE](?i:vidence))_(?=[0-9a-fA-F]{8})")
 """The envelope's own name, whatever the nonce."""
 
 _OPEN, _CLOSE = "\u2039", "\u203a"
@@ -41,20 +52,20 @@ def unmask(text: str) -> str:
     if not text.isascii():
         # Once more after what was invisible is gone: two letters that it parted may compose.
         text = unicodedata.normalize("NFKC", text)
-        text = unicodedata.normalize("NFKC", INVISIBLE.sub("", text))
+        if INVISIBLE.search(text):
+            text = unicodedata.normalize("NFKC", INVISIBLE.sub("", text))
     return text
 
 
 def disarm(text: str) -> str:
     """Put visible stand-ins in the place of template tokens and of the envelope's name."""
-    if "<" in text or "[" in text:
-        text = _TOKENS.sub(_stand_in, text)
+    text = _TOKENS.sub(_stand_in, text)
     return _ENVELOPE.sub(_stand_in, text) if "_" in text else text
 
 
 def _stand_in(found: re.Match[str]) -> str:
     name = next(group for group in found.groups() if group)
-    return f"{_OPEN}|" if name == "<|" else f"{_OPEN}{name}{_CLOSE}"
+    return f"{_OPEN}|" if name == "|" else f"{_OPEN}{name}{_CLOSE}"
 
 
 def cut(data: Mapping[str, str], max_chars: int) -> tuple[dict[str, str], bool]:

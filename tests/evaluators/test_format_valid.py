@@ -100,7 +100,7 @@ def test_a_mismatch_names_the_rule_and_no_text_of_the_answer() -> None:
     assert "ana.lee" not in repr(result)
 
 
-@pytest.mark.parametrize("fence", ["```json\n{}\n```", "```\n{}```", "{}"])
+@pytest.mark.parametrize("fence", ["```json\n{}\n```", "```\n{}```", "~~~json\n{}\n~~~", "{}"])
 def test_fenced_json_is_accepted_by_option(fence: str) -> None:
     """With `fenced` a Markdown fence around the JSON is no fault."""
     assert _label(fence.format('{"price": 3}'), {"type": "json", "fenced": True}) == "ok"

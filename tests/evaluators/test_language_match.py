@@ -90,6 +90,8 @@ def test_code_and_addresses_count_for_nothing() -> None:
         ("When will it arrive, please? I am waiting.", "OK!"),
         ("Please translate this into German: where is the station?", TEXTS["de"][0]),
         ("Answer me in French from now on, I have to practise.", TEXTS["fr"][1]),
+        ("What is the Italian word for butterfly, and how is it used?", TEXTS["it"][0]),
+        ("Comment dit-on cela en japonais, et quand l'utiliser ?", TEXTS["ja"][0]),
         ("12345678901234567890 12345678901234567890", TEXTS["en"][0]),
     ],
 )

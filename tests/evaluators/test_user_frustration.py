@@ -1,6 +1,10 @@
 """The `user_frustration` evaluator: scripted sessions, what others said, and the judge behind."""
 
+from pathlib import Path
+
 import pytest
+import yaml
+from support.documented import check_documented
 
 from evaluators import Message, Need, Score, Settings, Skip, Subject
 from evaluators.detectors.frustration import complaint, repeats
@@ -90,6 +94,18 @@ def test_complaints_are_found() -> None:
     found = {text: complaint(text) for text in _lines(_FRUSTRATED)}
     assert [text for text, kind in found.items() if kind is None] == []
     assert len(found) == 25
+
+
+def test_complaints_in_other_words_and_languages() -> None:
+    """Of 50 complaints in 12 languages 8 in 10 are found, of 50 calm messages none."""
+    rows = yaml.safe_load(Path(__file__).with_name("frustrations.yaml").read_text("utf-8"))
+    found = [text for text in rows["frustrated"] if complaint(text)]
+    false = [text for text in rows["calm"] if complaint(text)]
+
+    recall = len(found) / len(rows["frustrated"])
+    assert recall >= 0.8, set(rows["frustrated"]) - set(found)
+    assert not false
+    check_documented("user_frustration", 100, 1.0, recall)
 
 
 def test_sad_topics_quotes_and_ordinary_requests_are_not() -> None:

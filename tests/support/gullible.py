@@ -13,7 +13,11 @@ from typing import Any
 from .judge_server import Action, Call, Json, Text
 
 _OBJECT = '{"type":"object"'
-_TOKEN = re.compile(r"<\|[^|<>]{1,40}\|>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>")
+_TOKEN = re.compile(
+    r"<\|[^|<>]{1,40}\|>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|<\|?turn\|?>"
+    r"|<(?:extra_id|reserved)_\d+>|<[es]op>|<seed:[be]os>|<role>SYSTEM|\[\|system\|\]"
+    r"|\]~b\]|\[e~\[|\[/?SYSTEM_PROMPT\]"
+)
 _UNSEEN = re.compile(
     "[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\uff21-\uff5a\U000e0000-\U000e007f]"
 )
