@@ -47,6 +47,9 @@ def _no_boolean(value: Any) -> Any:
     return value
 
 
+_COMPLETIONS = "/chat/completions"
+
+
 def _address(value: str) -> str:
     try:
         _ = urlsplit(value).port
@@ -55,6 +58,12 @@ def _address(value: str) -> str:
             "has a host or port that cannot be read; write https://host:port"
         ) from None
     return value
+
+
+def _base(address: str) -> str:
+    if urlsplit(address).path.rstrip("/").endswith(_COMPLETIONS):
+        raise ValueError(f"should not end with {_COMPLETIONS}, which is added to it; cut that off")
+    return address
 
 
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -166,7 +175,7 @@ class JudgeConfig(_Section):
 
     model: Text
     """Model to ask for."""
-    base_url: Url
+    base_url: Annotated[Url, AfterValidator(_base)]
     """The endpoint's base address, such as `https://judge.example/v1`."""
     api_key: Annotated[SecretStr, Field(min_length=1)] | None = None
     """Key for the endpoint; null sends none. Usually `${NAME}` of an environment variable."""

@@ -87,7 +87,7 @@ async def _online(config: Config, judges: list[JudgeClient], console: Console) -
     for judge in judges:
         fault = await judge.probe()
         if fault is not None:
-            raise NotReachable(f"{fault}; check its model, base_url and api_key")
+            raise NotReachable(fault)
         console.print(f"  judge {judge.name}: answers")
 
 
