@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from schemas.config import Config
 from schemas.errors import AssayError, ConfigError
@@ -17,6 +16,7 @@ from workers.topic_reader import Read, TopicReader
 
 from .common import cell, print_json, progress_bar, safe
 from .kafka_client import check_client
+from .tables import print_table, table_of
 
 _PREVIEW_BYTES = 2048
 
@@ -117,7 +117,7 @@ def list_all(
     if as_lines:
         print_json(letter.as_object() for letter in shown)
         return
-    table = Table("written at", "origin", "reason", "part", "bytes", "detail")
+    table = table_of("written at", "origin", "reason", "part", "bytes", "detail")
     for letter in shown:
         size = "only a stub" if letter.value is None else str(len(letter.value))
         part = "span" if letter.is_span else "record"
@@ -125,10 +125,10 @@ def list_all(
         table.add_row(
             _moment(letter.written_ms), origin, reason_cell, part, size, cell(letter.detail)
         )
-    console = Console(highlight=False)
-    console.print(table)
+    notes = [] if shown else ["no dead letter matches; --since looks further back"]
     if len(letters) > len(shown):
-        console.print(f"{len(letters) - len(shown)} older ones match; --limit shows more")
+        notes.append(f"{len(letters) - len(shown)} older ones match; --limit shows more")
+    print_table(table, *notes)
 
 
 def show(config: Config, origin: Origin, *, since_s: float, out: Path | None) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from rich.console import Console
-from rich.table import Table
 
 from schemas.config import Config
 from schemas.errors import AssayError, ConfigError
@@ -23,6 +22,7 @@ from workers.open_evaluators import open_evaluators
 from workers.telemetry import Telemetry
 
 from .common import cell, print_json, progress_bar, safe, secrets_of
+from .tables import print_table, table_of
 
 _REASONS = 20
 
@@ -117,7 +117,7 @@ def _show(outcomes: Sequence[Outcome]) -> None:
     by_evaluator: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         by_evaluator[outcome.evaluator.name].append(outcome)
-    table = Table("evaluator", "scored", "skipped", "failed", "pass rate", "worst")
+    table = table_of("evaluator", "scored", "skipped", "failed", "pass rate", "worst")
     for name, found in sorted(by_evaluator.items()):
         rate = pass_rate(found)
         bad = [(o.score, o.span_id) for o in found if o.score and o.score.passed is False]
@@ -128,8 +128,8 @@ def _show(outcomes: Sequence[Outcome]) -> None:
             "" if rate is None else f"{rate:.1%}",
             cell("" if worst is None else f"{worst[1]}: {worst[0].explanation or worst[0].label}"),
         )
+    print_table(table)
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(table)
     reasons = Counter(f"{o.outcome}({o.reason}): {o.detail}" for o in outcomes if o.reason)
     for line, count in reasons.most_common(_REASONS):
         console.print(safe(f"{count}x {line}"))
