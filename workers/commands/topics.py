@@ -15,6 +15,7 @@ from rich.table import Table
 from schemas.config import Config
 from schemas.errors import AssayError
 from workers import kafka_settings
+from workers.broker_fault import BrokerFault
 from workers.lease_topic import described, fault_of, wanted_config
 
 from .common import print_json
@@ -65,12 +66,14 @@ def run(config: Config, *, create: bool, as_lines: bool) -> None:
             could not be made.
     """
     check_client(config)
-    client = AdminClient(kafka_settings.common(config.kafka))
-    topics = _look(client, config)
+    fault = BrokerFault()
+    properties: dict[str, Any] = {**kafka_settings.common(config.kafka), "error_cb": fault}
+    client = AdminClient(properties)
+    topics = _look(client, config, fault)
     missing = [topic for topic in topics if topic.state == "missing"]
     if create and missing:
         _create(client, missing)
-        topics = _seen(client, config)
+        topics = _seen(client, config, fault)
     if as_lines:
         print_json(_as_object(topic) for topic in topics)
     else:
@@ -89,17 +92,17 @@ def run(config: Config, *, create: bool, as_lines: bool) -> None:
         raise TopicsNotReady(f"{names}: missing; create them, or run assay topics --create")
 
 
-def _seen(client: AdminClient, config: Config) -> list[_Topic]:
+def _seen(client: AdminClient, config: Config, fault: BrokerFault) -> list[_Topic]:
     """What is there, once the broker that is asked has heard of what was made."""
     until = time.monotonic() + _TIMEOUT_S
     while True:
-        topics = _look(client, config)
+        topics = _look(client, config, fault)
         if time.monotonic() >= until or all(topic.state != "missing" for topic in topics):
             return topics
         time.sleep(_AGAIN_S)  # noqa: TID251  a command of its own, in no event loop
 
 
-def _look(client: AdminClient, config: Config) -> list[_Topic]:
+def _look(client: AdminClient, config: Config, fault: BrokerFault) -> list[_Topic]:
     kafka = config.kafka
     wanted = [
         *(_Topic(name, "spans, from the collector", _PARTITIONS) for name in kafka.spans),
@@ -114,8 +117,9 @@ def _look(client: AdminClient, config: Config) -> list[_Topic]:
     try:
         there = client.list_topics(timeout=_TIMEOUT_S).topics
     except KafkaException as error:
+        client.poll(0)
         raise TopicsNotReady(
-            f"{kafka.bootstrap_servers}: no broker answers ({error.args[0].str()}); "
+            f"{kafka.bootstrap_servers}: no broker answers ({fault.why(error)}); "
             "check kafka.bootstrap_servers and kafka.client, and that the cluster is up"
         ) from error
     return [
