@@ -1,5 +1,7 @@
 """CEL expressions over a span."""
 
+from pathlib import Path
+
 import cel
 import pytest
 from support.samples import span
@@ -63,6 +65,14 @@ _SPAN = span(
 def test_an_expression_reads_the_span(source: str) -> None:
     """Each of these holds for the sample span."""
     assert _matches(source, _SPAN) is True
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_field_is_in_the_docs(field: str) -> None:
+    """A route's author finds it, with no look at the code."""
+    page = (Path(__file__).parents[2] / "docs/conventions.md").read_text()
+    table = page.partition("## What a route can ask")[2].partition("\n##")[0]
+    assert f"`{field}`" in table or f"`{field}[" in table
 
 
 @pytest.mark.parametrize("field", FIELDS)
