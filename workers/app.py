@@ -292,7 +292,7 @@ class Worker:
         if missing:
             raise ConfigError(
                 f"{self._config.kafka.bootstrap_servers}: no topic {', '.join(missing)}; "
-                "create what is missing, or run assay topics --create"
+                "create what is missing (assay topics --create), or let this user describe it"
             )
 
     async def _start_spend(self) -> None:

@@ -174,7 +174,9 @@ class TopicReader:
         with self._explained(topic):
             metadata = self._consumer.list_topics(timeout=_TIMEOUT_S).topics.get(topic)
             if metadata is None or metadata.error is not None:
-                raise TopicMissing(f"{topic}: no such topic; assay topics --create makes it")
+                raise TopicMissing(
+                    f"{topic}: not there (assay topics --create), or may not be described"
+                )
         return {index: self.bounds_of(topic, index) for index in sorted(metadata.partitions)}
 
     def bounds_of(self, topic: str, partition: int) -> tuple[int, int]:

@@ -78,7 +78,7 @@ async def _online(config: Config, judges: list[JudgeClient], console: Console) -
     if missing:
         raise ConfigError(
             f"{config.kafka.bootstrap_servers}: no topic {', '.join(missing)}; "
-            "create what is missing, or run assay topics --create"
+            "create what is missing (assay topics --create), or let this user describe it"
         )
     console.print(f"  broker {config.kafka.bootstrap_servers}: answers, topics are there")
     if config.budgets:
