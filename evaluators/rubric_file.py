@@ -7,13 +7,14 @@ edits a question starts a new series and forgets nothing.
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from schemas.errors import ConfigError
+from schemas.wording import fault_of
 from schemas.yaml_file import Document, Location, dotted, parse_yaml
 
 from .contract import Item, Need, Scope
@@ -23,7 +24,14 @@ _DIGEST_BYTES = 16
 _VERSION_CHARS = 8
 
 Text = Annotated[str, Field(min_length=1, max_length=20_000)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+_NAME = r"^[a-z][a-z0-9_]{0,63}$"
+_VERSION = r"^[A-Za-z0-9][A-Za-z0-9_.]{0,31}$"
+_PATTERNS = {
+    _NAME: 'should be 1 to 64 lower-case letters, digits and "_", beginning with a letter',
+    _VERSION: 'should be 1 to 32 letters, digits, "_" and "."',
+}
+"""What each pattern means, in words."""
+Name = Annotated[str, Field(pattern=_NAME)]
 
 
 class Input(StrEnum):
@@ -71,7 +79,7 @@ class RubricFile(_Section):
     """The content of a rubric file."""
 
     name: Name
-    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]{0,31}$")] = "1"
+    version: Annotated[str, Field(pattern=_VERSION)] = "1"
     """A word for people; the digest of the content is added to it."""
     description: Text | None = None
     scope: Annotated[Scope, Field(strict=False)] = Scope.SPAN
@@ -148,21 +156,17 @@ def _rubric_error(error: ValidationError, document: Document) -> ConfigError:
     details = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     location: Location = tuple(part for part in details["loc"] if part != "[key]")
     if details["type"] == "extra_forbidden":
-        *_, name = location
-        section: type[BaseModel] = RubricItem if location[0] == "items" else RubricFile
-        return document.error(
-            f'unknown key "{dotted(location)}"; {nearest(str(name), section.model_fields)}',
-            location,
-        )
+        *parents, name = location
+        section: type[BaseModel] = RubricItem if parents else RubricFile
+        where = f" in {dotted(tuple(parents))}" if parents else ""
+        hint = nearest(str(name), section.model_fields)
+        return document.error(f'unknown key "{name}"{where}; {hint}', location)
     return _fault(details, location, document)
 
 
 def _fault(details: ErrorDetails, location: Location, document: Document) -> ConfigError:
-    fault: Any = details["msg"].removeprefix("Input ")
+    fault = fault_of(details, _PATTERNS)
     if details["type"] == "value_error":
-        fault = fault.removeprefix("Value error, ")
         key, _, _ = fault.partition(":")
         return document.error(fault, (*location, key))
-    if details["type"] == "missing":
-        fault = "is missing; add it"
     return document.error(f"{dotted(location)} {fault}", location)

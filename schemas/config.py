@@ -15,6 +15,7 @@ from .config_values import (
     DISTINCT,
     NUMBER,
     ODD,
+    BaseUrl,
     Count,
     Dollars,
     Fraction,
@@ -96,7 +97,7 @@ class JudgeConfig(_Section):
 
     model: Text
     """Model to ask for."""
-    base_url: Url
+    base_url: BaseUrl
     """The endpoint's base address, such as `https://judge.example/v1`."""
     api_key: Annotated[SecretStr, Field(min_length=1)] | None = None
     """Key for the endpoint; null sends none. Usually `${NAME}` of an environment variable."""

@@ -19,6 +19,7 @@ from .calibration import read_calibration
 from .config import Config, EvaluatorConfig, JudgeConfig, KafkaConfig
 from .config_values import PATTERNS
 from .errors import ConfigError
+from .wording import fault_of
 from .yaml_file import Document, Location, dotted, read_text, read_yaml
 
 RESERVED_EVALUATORS = frozenset({"cost", "latency"})
@@ -31,29 +32,8 @@ _HIDDEN = frozenset({"api_key", "client", "headers", "query", "proxy", "options"
 _USER = re.compile(r"(?<=//)[^/\s]*@")
 """User and password in an address."""
 _VARIABLE = re.compile(r"\$\$|\$\{([^}]*)(\}?)")
+_BARE_VARIABLE = re.compile(r"\$[A-Z_][A-Z0-9_]*")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-_SHOULD = {
-    "string_type": "should be text; put it between quotes",
-    "string_too_short": "should not be empty",
-    "too_short": "should not be empty",
-    "int_type": "should be a whole number",
-    "int_parsing": "should be a whole number",
-    "int_from_float": "should be a whole number",
-    "float_type": "should be a number",
-    "float_parsing": "should be a number",
-    "finite_number": "should be a finite number",
-    "model_type": "should be a mapping of keys to values",
-    "dict_type": "should be a mapping of keys to values",
-    "tuple_type": "should be a list",
-    "path_type": "should be the path of a file",
-    "literal_error": "should be {expected}",
-    "greater_than": "should be more than {gt}",
-    "greater_than_equal": "should be at least {ge}",
-    "less_than_equal": "should be at most {le}",
-    "value_error": "{error}",
-    "missing": "is missing; add it",
-}
 
 
 def load(path: Path, environ: Mapping[str, str], known_evaluators: Collection[str]) -> Config:
@@ -115,6 +95,9 @@ def _substituted(
         ]
     if not isinstance(value, str):
         return value
+    if _BARE_VARIABLE.fullmatch(value):
+        fault = "is a variable without braces; write ${NAME}, or $$ for a dollar sign"
+        raise document.error(f"{dotted(location)} {fault}", location)
 
     def variable(match: re.Match[str]) -> str:
         name = match[1]
@@ -167,23 +150,12 @@ def _fault(details: ErrorDetails, document: Document) -> str:
     if kind in ("model_type", "dict_type", "tuple_type") and details["input"] is None:
         remedy = "write {} for the defaults" if kind == "model_type" else "give it a value"
         return f"is empty; {remedy} or remove the key"
-    context = {key: _trimmed(value) for key, value in details.get("ctx", {}).items()}
-    if kind == "string_pattern_mismatch":
-        fault = PATTERNS[context["pattern"]]
-    elif kind in _SHOULD:
-        fault = _SHOULD[kind].format(**context)
-    else:
-        fault = details["msg"].removeprefix("Input ")
+    fault = fault_of(details, PATTERNS)
     text = document.texts.get(location)
     if kind in ("value_error", "missing") or text is None or _HIDDEN.intersection(location):
         return fault
     expected, semicolon, remedy = fault.partition(";")
     return f'{expected}, not "{_USER.sub("", text)[:60]}"{semicolon}{remedy}'
-
-
-def _trimmed(value: Any) -> Any:
-    # 1.0 reads as 1; pydantic's 'a' or 'b' stays as it is.
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _unknown_key(location: Location) -> str:

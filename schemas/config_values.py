@@ -10,6 +10,7 @@ _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _LABEL = r"^[a-z][a-z0-9_]{0,63}$"
 _TOPIC = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}$"
 _URL = r"^https?://[^/]"
+_COMPLETIONS = "/chat/completions"
 _SMALLEST_JURY = 3
 
 PATTERNS = {
@@ -36,6 +37,12 @@ def _address(value: str) -> str:
             "has a host or port that cannot be read; write https://host:port"
         ) from None
     return value
+
+
+def _base(address: str) -> str:
+    if urlsplit(address).path.rstrip("/").endswith(_COMPLETIONS):
+        raise ValueError(f"should not end with {_COMPLETIONS}, which is added to it; cut that off")
+    return address
 
 
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -78,6 +85,7 @@ Dollars = Annotated[float, Field(ge=0), NUMBER]
 Fraction = Annotated[float, Field(ge=0, le=1), NUMBER]
 Text = Annotated[str, Field(min_length=1)]
 Url = Annotated[str, Field(pattern=_URL), AfterValidator(_address)]
+BaseUrl = Annotated[Url, AfterValidator(_base)]
 Name = Annotated[str, Field(pattern=_NAME)]
 LabelName = Annotated[str, Field(pattern=_LABEL)]
 Topic = Annotated[str, Field(pattern=_TOPIC)]

@@ -350,6 +350,9 @@ def _python(value: Any, levels: int) -> Any:
             return None
 
 
+_GZIP = b"\x1f\x8b"
+
+
 def _unreadable(error: DecodeError, what: str = "protobuf") -> Undecodable:
     text = str(error)
     # upb says which of its checks failed in words only.
@@ -386,6 +389,12 @@ def _foreign(value: bytes) -> Undecodable | None:
         return Undecodable(
             DeadLetterReason.WRONG_FORMAT,
             "looks like JSON, not protobuf; set kafka.encoding to auto or otlp_json",
+        )
+    if value.startswith(_GZIP):
+        return Undecodable(
+            DeadLetterReason.WRONG_FORMAT,
+            "looks packed by gzip, which is not undone; let the Kafka producer compress "
+            "(compression.type), not its value",
         )
     if value.startswith(b"\n\x10") and value[18:20] == b"\x12\x08":
         return Undecodable(

@@ -121,7 +121,7 @@ def parse_yaml(text: str, path: Path) -> Document:
     except (ValueError, OverflowError) as error:  # "\\UFFFFFFFF": the parser asks chr() for it
         raise ConfigError("has an escape that is no character; remove it", path=path) from error
     if root is None:
-        raise ConfigError("is empty", path=path)
+        raise ConfigError("is empty; write its keys into it", path=path)
     return _Builder(path).build(root)
 
 

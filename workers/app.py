@@ -25,6 +25,7 @@ from schemas.outcome import Outcome
 
 from . import kafka_settings
 from .anchors import Anchors, anchor_sets
+from .broker_fault import BrokerFault
 from .budgets import open_spend, require_prices
 from .configured import Configured, build, contents_of, judges_of
 from .health import Health, serve
@@ -64,7 +65,8 @@ def missing_topics(config: Config, gives_up: Callable[[], bool] = lambda: False)
     Raises:
         BrokerUnavailable: No broker answers.
     """
-    client = Producer(kafka_settings.common(config.kafka))
+    fault = BrokerFault()
+    client = Producer({**kafka_settings.common(config.kafka), "error_cb": fault})
     wanted = {*config.kafka.spans, config.kafka.scores, config.kafka.dead_letters}
     if config.kafka.otlp_scores is not None:
         wanted.add(config.kafka.otlp_scores)
@@ -77,10 +79,11 @@ def missing_topics(config: Config, gives_up: Callable[[], bool] = lambda: False)
         except KafkaException as error:
             if gives_up():
                 return []
+            client.poll(0)
             if time.monotonic() >= until:
                 raise BrokerUnavailable(
                     f"{config.kafka.bootstrap_servers}: no broker answers "
-                    f"({error.args[0].str()}); check kafka.bootstrap_servers and kafka.client, and "
+                    f"({fault.why(error)}); check kafka.bootstrap_servers and kafka.client, and "
                     "that the cluster is up"
                 ) from error
         time.sleep(_ASK_S / 10)  # noqa: TID251  a thread of its own, and some errors come at once
@@ -296,7 +299,7 @@ class Worker:
         if missing:
             raise ConfigError(
                 f"{self._config.kafka.bootstrap_servers}: no topic {', '.join(missing)}; "
-                "create what is missing, or run assay topics --create"
+                "create what is missing (assay topics --create), or let this user describe it"
             )
 
     async def _start_spend(self) -> None:

@@ -33,6 +33,7 @@ class Names:
         fields: Fields of `span`.
         keys: For `attributes` and `resource`: the keys that are read, or None where that cannot be
             told (all are needed); a mapping that is not read is not here.
+        kinds: Texts that `span.kind` is compared with.
         bound: Variables that its own macros bind.
         literals: All literal keys and fields: they come from the config, so they may be shown.
         whole: It uses `span` itself as a value.
@@ -40,6 +41,7 @@ class Names:
 
     fields: frozenset[str]
     keys: Mapping[str, frozenset[str] | None]
+    kinds: frozenset[str]
     bound: frozenset[str]
     literals: frozenset[str]
     whole: bool
@@ -72,6 +74,7 @@ def read_names(source: str) -> Names:
     tokens = [_END, *tokens, _END, _END, _END, _END, _END]
     fields: set[str] = set()
     keys: dict[str, frozenset[str] | None] = {}
+    kinds: set[str] = set()
     bound: set[str] = set()
     whole = False
     for index, token in enumerate(tokens):
@@ -86,11 +89,15 @@ def read_names(source: str) -> Names:
                 whole = True
                 continue
             fields.add(field)
+            if field == "kind":
+                kinds.update(_compared(tokens, index, after))
             if field in _MAPPINGS and keys.get(field, frozenset()) is not None:
                 key = _key(tokens, index, after)
                 keys[field] = None if key is None else (keys.get(field) or frozenset()) | {key}
     literals = {token.literal or token.text for token in tokens if token.kind in ("name", "string")}
-    return Names(frozenset(fields), keys, frozenset(bound), frozenset(literals), whole)
+    return Names(
+        frozenset(fields), keys, frozenset(kinds), frozenset(bound), frozenset(literals), whole
+    )
 
 
 def _member(tokens: list[_Token], index: int) -> tuple[str | None, int]:
@@ -110,3 +117,16 @@ def _key(tokens: list[_Token], start: int, after: int) -> str | None:
         if operator.text == "in":
             key = literal.literal
     return key
+
+
+def _compared(tokens: list[_Token], start: int, after: int) -> set[str]:
+    """Literals that the field from `start` to `after` is compared with by ==, != and `in [...]`."""
+    found: list[_Token] = []
+    if tokens[after].text in ("=", "!") and tokens[after + 1].text == "=":
+        found.append(tokens[after + 2])
+    if tokens[start - 1].text == "=" and tokens[start - 2].text in ("=", "!"):
+        found.append(tokens[start - 3])
+    if [token.text for token in tokens[after : after + 2]] == ["in", "["]:
+        texts = [token.text for token in tokens]
+        found += tokens[after + 2 : texts.index("]", after)]
+    return {token.literal for token in found if token.literal is not None}

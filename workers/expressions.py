@@ -198,6 +198,7 @@ _FUNCTIONS = frozenset(
         *("getHours", "getMinutes", "getSeconds", "getMilliseconds"),
     }
 )
+_OPERATORS = {"and": "&&", "or": "||"}
 _TYPES = frozenset({"bool", "bytes", "double", "int", "list", "map", "string", "uint"})
 
 
@@ -209,7 +210,9 @@ def _syntax(error: ValueError) -> str:
     fault = re.sub(r" expecting \{.*", "", fault).replace(
         "mismatched input '<EOF>'", "it ends early"
     )
-    remedy = "; compare with ==" if fault.endswith("'= '") else ""
+    found = re.search(r"input '(and|or)'", fault)
+    remedy = f"; write {_OPERATORS[found[1]]} for {found[1]}" if found else ""
+    remedy = "; compare with ==" if fault.endswith("'= '") else remedy
     return f"does not compile: {fault} (line {line}, column {column}){remedy}"
 
 
@@ -219,6 +222,9 @@ def _unknown_name(program: cel.Program, names: Names) -> str | None:
     for field in sorted(names.fields):
         if field not in _GETTERS:
             return f'reads unknown field "span.{field}"' + _nearest(field, FIELDS, "span.")
+    for kind in sorted(names.kinds - set(SpanKind)):
+        fault = f'compares span.kind with "{kind}", which it never is'
+        return fault + _nearest(kind.lower(), list(SpanKind), "")
     references = program.references()
     for name in references["variables"]:
         if name != "span" and name not in names.bound | _TYPES:

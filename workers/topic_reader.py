@@ -14,6 +14,7 @@ from schemas.config import KafkaConfig
 from schemas.errors import AssayError
 
 from . import kafka_settings
+from .broker_fault import BrokerFault
 
 _TIMEOUT_S = 10.0
 _BATCH = 1000
@@ -118,10 +119,12 @@ class TopicReader:
     def __init__(self, kafka: KafkaConfig, purpose: str, *, batch: int = _BATCH) -> None:
         self._servers = kafka.bootstrap_servers
         self._batch = batch
+        self._fault = BrokerFault()
         self._consumer = Consumer(
             {
                 **kafka_settings.lookup(kafka, f"assay-{purpose}-{uuid4()}"),
                 "auto.offset.reset": "earliest",  # what retention takes meanwhile is passed over
+                "error_cb": self._fault,
                 "enable.partition.eof": True,  # a log may end in a gap: its last offset never comes
             }
         )
@@ -171,7 +174,9 @@ class TopicReader:
         with self._explained(topic):
             metadata = self._consumer.list_topics(timeout=_TIMEOUT_S).topics.get(topic)
             if metadata is None or metadata.error is not None:
-                raise TopicMissing(f"{topic}: no such topic; assay topics --create makes it")
+                raise TopicMissing(
+                    f"{topic}: not there (assay topics --create), or may not be described"
+                )
         return {index: self.bounds_of(topic, index) for index in sorted(metadata.partitions)}
 
     def bounds_of(self, topic: str, partition: int) -> tuple[int, int]:
@@ -280,8 +285,9 @@ class TopicReader:
         try:
             yield
         except KafkaException as error:
+            self._consumer.poll(0)
             raise TopicUnreadable(
-                f"{self._servers}: cannot read {topic} ({error.args[0].str()}); "
+                f"{self._servers}: cannot read {topic} ({self._fault.why(error)}); "
                 "check kafka.bootstrap_servers and kafka.client, and that the cluster is up"
             ) from error
 

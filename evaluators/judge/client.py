@@ -213,12 +213,12 @@ class JudgeClient:
         """Ask a harmless question, once, to see whether the judge works.
 
         Returns:
-            None where it does, else what is wrong with it.
+            None where it does, else what is wrong with it, and what to do.
         """
         fault = await self._ask_neutrally(Unlimited())
         if fault is None:
             return None
-        return f'judge "{self.name}" ({self._endpoint.label}): {fault.why}'
+        return f'judge "{self.name}" ({self._endpoint.label}): {fault.why}; {fault.remedy}'
 
     def set_share(self, lane: str, share: float) -> None:
         """This worker has a share of a lane's partitions, and so of the endpoint's limits."""

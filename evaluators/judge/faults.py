@@ -37,13 +37,17 @@ _TEXT_CHARS = 4000
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s)")
 _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _FOR_ALL = {
-    401: "the endpoint refuses the key",
-    402: "the endpoint wants payment",
-    403: "the endpoint forbids the request",
-    404: "the endpoint does not know the path or the model",
-    405: "the endpoint does not know the path",
-    410: "the endpoint has withdrawn the model",
+    401: ("the endpoint refuses the key", "check its api_key"),
+    402: ("the endpoint wants payment", "see to the account of its api_key"),
+    403: ("the endpoint forbids the request", "check what its api_key may do"),
+    404: (
+        "the endpoint does not know the path or the model",
+        "check its base_url, which mostly ends with /v1, and its model",
+    ),
+    405: ("the endpoint does not know the path", "check its base_url, which mostly ends with /v1"),
+    410: ("the endpoint has withdrawn the model", "name another model"),
 }
+_OTHER_MODEL = "check its model"
 _FILTERED = re.compile(
     r"content_filter|content_policy|responsibleaipolicy|content management policy"
     r"|moderation|safety system",
@@ -60,11 +64,13 @@ class Fault(Exception):  # noqa: N818  a fault of the judge's, not of this progr
     Attributes:
         result: The value of `JudgeCalled.result`.
         why: A few words for logs and the outcome's `detail`.
+        remedy: What can be done about it, for who sets the judge up.
         is_free: Whether nothing can have been billed: the endpoint turned the request away, or
             never got it.
     """
 
     result = "endpoint_error"
+    remedy = "check its model, base_url and api_key"
     is_free = False
 
     def __init__(self, why: str) -> None:
@@ -93,14 +99,20 @@ class Outage(Fault):
     result = "terminal"
     is_free = True
 
+    def __init__(self, why: str, remedy: str) -> None:
+        super().__init__(why)
+        self.remedy = remedy
+
 
 class EndpointFault(Fault):
-    """The endpoint failed.
+    """The endpoint failed, or is not where `base_url` says.
 
     Attributes:
         overloaded: It said so itself (503): send less.
         wait_s: How long it wants to be left alone; 0 where it does not say.
     """
+
+    remedy = "check its base_url, and that the endpoint is up"
 
     def __init__(
         self,
@@ -153,6 +165,7 @@ class BadOutput(Fault):
     """
 
     result = "bad_output"
+    remedy = "take a model that keeps to a form; this one answers, and cannot be read"
 
     def __init__(self, reason: Reason, why: str, *, is_final: bool = False) -> None:
         super().__init__(why)
@@ -179,9 +192,10 @@ def of_error(error: openai.OpenAIError) -> Fault:
         return TimedOut("the endpoint did not answer in time")
     if isinstance(error.__cause__, ResponseRefused):
         return EndpointFault(str(error.__cause__))
+    if isinstance(error.__cause__, httpx2.ConnectError):  # there was nobody to send it to
+        return EndpointFault(f"no connection to the endpoint: {error.__cause__}", is_free=True)
     cause = type(error.__cause__ or error).__name__
-    is_free = isinstance(error.__cause__, httpx2.ConnectError)  # there was nobody to send it to
-    return EndpointFault(f"the connection to the endpoint failed ({cause})", is_free=is_free)
+    return EndpointFault(f"the connection to the endpoint failed ({cause})")
 
 
 def _error_body(response: httpx2.Response) -> Any:
@@ -233,7 +247,8 @@ def _said(detail: Any) -> str:
 
 def _of_limit(refusal: _Refusal) -> Fault:
     if _QUOTA.search(refusal.code) or _QUOTA.search(refusal.text):
-        return Outage(f"the quota of the key is spent ({refusal.status})")
+        why = f"the quota of the key is spent ({refusal.status})"
+        return Outage(why, "see to the account of its api_key")
     if _TOO_LARGE.search(refusal.text):
         # Larger than the limit of a whole minute: no waiting helps this one.
         return _rejected(refusal, "the request is larger than the endpoint's token limit")
@@ -244,10 +259,12 @@ def _of_rejection(refusal: _Refusal) -> Fault:
     is_filters = refusal.status in _FILTER_STATUS
     if is_filters and _FILTERED.search(f"{refusal.code} {refusal.text}"):
         return _filtered(refusal)
+    is_open = refusal.status == HTTPStatus.NOT_FOUND or refusal.status not in _FOR_ALL
+    if is_open and _MODEL.search(refusal.text):
+        return Outage(f"the endpoint does not know the model ({refusal.status})", _OTHER_MODEL)
     if refusal.status in _FOR_ALL:
-        return Outage(f"{_FOR_ALL[refusal.status]} ({refusal.status})")
-    if _MODEL.search(refusal.text):
-        return Outage(f"the endpoint does not know the model ({refusal.status})")
+        why, remedy = _FOR_ALL[refusal.status]
+        return Outage(f"{why} ({refusal.status})", remedy)
     return _rejected(refusal, f"the endpoint rejected the request ({refusal.status})")
 
 

@@ -67,7 +67,7 @@ class CappedTransport(httpx2.AsyncBaseTransport):
         except TimeoutError as error:
             raise httpx2.ReadTimeout(type(error).__name__) from error
         except aiohttp.ClientConnectorError as error:
-            raise httpx2.ConnectError(type(error).__name__) from error
+            raise httpx2.ConnectError(_why(error)) from error
         except aiohttp.ClientError as error:
             raise httpx2.ReadError(type(error).__name__) from error
         # The body is decoded: its encoding and length on the wire say nothing about it any more.
@@ -132,6 +132,17 @@ class PlainClient(httpx2.AsyncClient):
 
 
 @lru_cache(maxsize=64)
+def _why(error: aiohttp.ClientConnectorError) -> str:
+    """Why there is no connection, without the address: a proxy's may hold a password."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its host name is not known"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "its certificate is not trusted"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return "the TLS handshake fails"
+    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
+
+
 def _parsed(url: str) -> URL:
     return URL(url, encoded=True)
 

@@ -128,13 +128,15 @@ def _scored(worker: WorkerProcess, evaluator: str) -> float:
 
 
 def test_topics_makes_what_a_budget_needs(kafka: KafkaServer, tmp_path: Path) -> None:
-    """`topics --create`, then `check --online`: the books can be kept."""
+    """`topics` asks for one partition, `--create` makes it: the books can be kept."""
     suffix = f"-{uuid4().hex[:8]}"
     with JudgeProcess(latency_s=0.0) as judge:
         config = _config(kafka, suffix, judge.url, usd=1, at_cap="skip")
+        before = _assay(tmp_path, config, "topics")
         created = _assay(tmp_path, config, "topics", "--create")
         assert created.returncode == 0, created.stderr
         checked = _assay(tmp_path, config, "check", "--online")
+    assert "│ 1 (no more) " in before.stdout
     assert checked.returncode == 0, checked.stderr
     assert "budget small: 1 USD a month" in checked.stdout + checked.stderr
 

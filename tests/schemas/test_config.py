@@ -354,6 +354,25 @@ def test_variable_cannot_add_yaml(tmp_path: Path, value: str) -> None:
     assert config.judges["default"].model == f"a $ {value}"
 
 
+def test_a_variable_without_braces_is_a_slip(tmp_path: Path) -> None:
+    """As a shell would have it, the name itself would be sent as the key; `$$` means that."""
+    fault = _fault(tmp_path, _changed('"${KEY}"', "$KEY"))
+    assert "judges.default.api_key is a variable without braces; write ${NAME}" in fault
+    config = _load(tmp_path, _changed('"${KEY}"', "$$KEY"))
+    key = config.judges["default"].api_key
+    assert key is not None
+    assert key.get_secret_value() == "$KEY"
+
+
+def test_a_base_url_has_no_path_of_a_request(tmp_path: Path) -> None:
+    """The path is added to it, and so would be there twice; the address is not repeated."""
+    address = "https://me:pw@judge.example/v1/chat/completions/"
+    base = re.sub(r"base_url: \S+", f"base_url: {address}", _changed("gpt-5-mini", "m"))
+    fault = _fault(tmp_path, base)
+    assert "judges.default.base_url should not end with /chat/completions" in fault
+    assert "pw" not in fault
+
+
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

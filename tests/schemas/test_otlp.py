@@ -231,7 +231,7 @@ def test_a_json_span_deeper_than_python_writes_refuses_the_message() -> None:
     ("value", "reason"),
     [
         (message(a_span())[:-1], DeadLetterReason.UNDECODABLE),
-        (b"\x1f\x8b\x08\x00\x00", DeadLetterReason.UNDECODABLE),
+        (b"\x1f\x8b\x08\x00\x00", DeadLetterReason.WRONG_FORMAT),
         (b"\x00", DeadLetterReason.UNDECODABLE),
         (b'{"resourceSpans": [', DeadLetterReason.UNDECODABLE),
         (b'{"resourceSpans": {}}', DeadLetterReason.UNDECODABLE),

@@ -1,5 +1,7 @@
 """CEL expressions over a span."""
 
+from pathlib import Path
+
 import cel
 import pytest
 from support.samples import span
@@ -66,6 +68,14 @@ def test_an_expression_reads_the_span(source: str) -> None:
 
 
 @pytest.mark.parametrize("field", FIELDS)
+def test_every_field_is_in_the_docs(field: str) -> None:
+    """A route's author finds it, with no look at the code."""
+    page = (Path(__file__).parents[2] / "docs/conventions.md").read_text()
+    table = page.partition("## What a route can ask")[2].partition("\n##")[0]
+    assert f"`{field}`" in table or f"`{field}[" in table
+
+
+@pytest.mark.parametrize("field", FIELDS)
 def test_every_field_can_be_read(field: str) -> None:
     """A field that is offered reaches the expression, whatever type it has."""
     assert _matches(f"type(span.{field}) == type(span.{field})", _SPAN)
@@ -77,6 +87,10 @@ def test_every_field_can_be_read(field: str) -> None:
         ("", "does not compile: it ends early"),
         ('span.kind = "llm"', "(line 1, column 11); compare with =="),
         ("span.kind ==\n == 1", "(line 2, column 2)"),
+        ("span.error and true", "mismatched input 'and' (line 1, column 12); write && for and"),
+        ('span.kind == "LLM"', 'with "LLM", which it never is; did you mean "llm"?'),
+        ('"generation" != span["kind"]', 'with "generation", which it never is; known are llm, '),
+        ('span.kind in ["llm", "tools"]', 'with "tools", which it never is; did you mean "tool"?'),
         ('span.servce == "x"', 'unknown field "span.servce"; did you mean "span.service"?'),
         ('span["servce"] == "x"', 'unknown field "span.servce"; did you mean "span.service"?'),
         ("span.error || span.zzzzzz", 'unknown field "span.zzzzzz"; known are attributes, '),

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from evaluators.options import nearest
 from schemas.config import Config
 from schemas.errors import ConfigError
 from schemas.outcome import Origin, Source
@@ -94,7 +95,7 @@ def moment(option: str, text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f'{option} "{text}": no time; write 2026-11-01T00:00:00Z') from None
+        raise ConfigError(f'{option} "{text}": is no time; write 2026-11-01T00:00:00Z') from None
     if found.tzinfo is None:
         raise ConfigError(f'{option} "{text}": has no time zone; write {text}Z for UTC')
     return found
@@ -123,7 +124,7 @@ def run(config: Config, asked: Asked, state: Path, *, as_lines: bool) -> None:
 
 def _check(config: Config, asked: Asked) -> None:
     if asked.begin >= asked.end:
-        raise ConfigError("--to: is not after --from")
+        raise ConfigError("--to: is not after --from; exchange them")
     routes = {route.name: route for route in config.routes}
     for name in asked.routes:
         if name not in routes:
@@ -136,7 +137,7 @@ def _check(config: Config, asked: Asked) -> None:
     }
     for name in asked.evaluators:
         if name not in named:
-            raise ConfigError(f'--evaluator "{name}": no route names it')
+            raise ConfigError(f'--evaluator "{name}": no route names it; {nearest(name, named)}')
 
 
 def _checkpoint(

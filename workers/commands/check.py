@@ -66,7 +66,7 @@ async def _online(config: Config, evaluators: Mapping[str, Configured], console:
     if missing:
         raise ConfigError(
             f"{config.kafka.bootstrap_servers}: no topic {', '.join(missing)}; "
-            "create what is missing, or run assay topics --create"
+            "create what is missing (assay topics --create), or let this user describe it"
         )
     console.print(f"  broker {config.kafka.bootstrap_servers}: answers, topics are there")
     if config.budgets:
@@ -75,7 +75,7 @@ async def _online(config: Config, evaluators: Mapping[str, Configured], console:
     for judge in sorted(judges_of(evaluators.values()), key=lambda judge: judge.name):
         fault = await judge.probe()
         if fault is not None:
-            raise NotReachable(f"{fault}; check its model, base_url and api_key")
+            raise NotReachable(fault)
         console.print(f"  judge {judge.name}: answers")
 
 

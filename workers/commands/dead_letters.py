@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from schemas.config import Config
 from schemas.errors import AssayError, ConfigError
@@ -18,6 +17,7 @@ from workers.topic_reader import TopicReader
 
 from .common import cell, print_json, progress_bar, safe
 from .kafka_client import check_client
+from .tables import print_table, table_of
 
 _PREVIEW_BYTES = 2048
 
@@ -56,15 +56,15 @@ def list_all(
     if as_lines:
         print_json(map(_as_object, shown))
         return
-    table = Table("written at", "origin", "reason", "part", "bytes", "detail")
+    table = table_of("written at", "origin", "reason", "part", "bytes", "detail")
     for letter in shown:
         size = "only a stub" if letter.size_bytes is None else str(letter.size_bytes)
         said = (cell(str(letter.source)), cell(letter.reason))
         table.add_row(_moment(letter), *said, _part(letter), size, cell(letter.detail))
-    console = Console(highlight=False)
-    console.print(table)
+    notes = [] if shown else ["no dead letter matches; --since looks further back"]
     if len(letters) > len(shown):
-        console.print(f"{len(letters) - len(shown)} older ones match; --limit shows more")
+        notes.append(f"{len(letters) - len(shown)} older ones match; --limit shows more")
+    print_table(table, *notes)
 
 
 def show(config: Config, origin: Source, *, since_s: float, out: Path | None) -> None:

@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from workers.estimation import Amount, JudgeCost, Tally, amount
 
 from .common import cell
+from .tables import print_table, table_of
 
 DAY_S = 86_400.0
 _EXACT_BELOW = 100
@@ -114,14 +114,14 @@ def show(found: Estimate, topics: Sequence[str]) -> None:
         markup=False,
         soft_wrap=True,
     )
-    table = Table("route", "sample", "spans that match", "spans evaluated")
+    table = table_of("route", "sample", "spans that match", "spans evaluated")
     for row in found.routes:
         table.add_row(cell(row.route), f"{row.sample:g}", _text(row.matches), _text(row.evaluated))
-    console.print(table)
-    table = Table("evaluator", "evaluations", "judge", "asked", "prompt", "USD", "at most")
+    print_table(table)
+    table = table_of("evaluator", "evaluations", "judge", "asked", "prompt", "USD", "at most")
     for each in found.evaluators:
         table.add_row(cell(each.evaluator), _text(each.evaluations), *_judge_cells(each))
-    console.print(table)
+    print_table(table)
     console.print(
         f"judges: {_text(found.usd, 2)} USD a day, at most {found.most_usd:,.2f}",
         markup=False,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from rich.console import Console
-from rich.table import Table
 
+from evaluators.options import nearest
 from schemas.config import Config
 from schemas.errors import AssayError, ConfigError
 from schemas.outcome import Outcome
@@ -23,6 +23,7 @@ from workers.open_evaluators import open_evaluators
 from workers.telemetry import Telemetry
 
 from .common import cell, print_json, progress_bar, safe, secrets_of
+from .tables import print_table, table_of
 
 _REASONS = 20
 
@@ -66,9 +67,11 @@ def run(
         UnreadableFile: A file is no OTLP export.
         RateMissed: A pass rate is below `fail_under`.
     """
-    unknown = sorted(set(fail_under) - {name for r in config.routes for name in r.evaluators})
-    if unknown:
-        raise ConfigError(f'--fail-under: no route names the evaluator "{unknown[0]}"')
+    named = {name for route in config.routes for name in route.evaluators}
+    for name in fail_under:
+        if name not in named:
+            fault = f'no route names the evaluator "{name}"; {nearest(name, named)}'
+            raise ConfigError(f"--fail-under: {fault}")
     outcomes = asyncio.run(_evaluate(files, config, wait_s))
     if as_lines:
         print_json(outcome.to_json() for outcome in outcomes)
@@ -91,9 +94,19 @@ async def _evaluate(files: Sequence[Path], config: Config, wait_s: float) -> lis
             judge.on_blocked(partial(_say_waiting, judge.name, wait_s))
         exports = [export for path in files for export in read_file(path, limits)]
         todo = jobs(exports, config, evaluators, emit)
+        if not todo:
+            _say_nothing_is_selected(sum(len(export.spans) for export in exports))
         with progress_bar() as progress:
             bar = progress.add_task("evaluating", total=len(todo))
             return await evaluate(todo, config, emit, partial(progress.advance, bar))
+
+
+def _say_nothing_is_selected(spans: int) -> None:
+    fault = f"no route selects any of {spans} spans; see its when and sample"
+    if not spans:
+        fault = "the files hold no span of an LLM application"
+    text = f"nothing to evaluate: {fault}, and assay spans FILE for what was read"
+    print(f"assay: {text}", file=sys.stderr)  # noqa: T201  stdout is for outcomes
 
 
 def _say_waiting(judge: str, wait_s: float, is_blocked: bool, why: str) -> None:
@@ -117,7 +130,7 @@ def _show(outcomes: Sequence[Outcome]) -> None:
     by_evaluator: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         by_evaluator[outcome.evaluator.name].append(outcome)
-    table = Table("evaluator", "scored", "skipped", "failed", "pass rate", "worst")
+    table = table_of("evaluator", "scored", "skipped", "failed", "pass rate", "worst")
     for name, found in sorted(by_evaluator.items()):
         rate = pass_rate(found)
         bad = [(o.score, o.span_id) for o in found if o.score and o.score.passed is False]
@@ -128,8 +141,8 @@ def _show(outcomes: Sequence[Outcome]) -> None:
             "" if rate is None else f"{rate:.1%}",
             cell("" if worst is None else f"{worst[1]}: {worst[0].explanation or worst[0].label}"),
         )
+    print_table(table)
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(table)
     reasons = Counter(f"{o.outcome}({o.reason}): {o.detail}" for o in outcomes if o.reason)
     for line, count in reasons.most_common(_REASONS):
         console.print(safe(f"{count}x {line}"))

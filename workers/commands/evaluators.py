@@ -1,11 +1,9 @@
 """`assay evaluators`: what is installed, without importing any of it."""
 
-from rich.console import Console
-from rich.table import Column, Table
-
 from evaluators.registry import available
 
 from .common import cell, print_json
+from .tables import print_table, table_of
 
 
 def run(*, as_lines: bool) -> None:
@@ -22,9 +20,9 @@ def run(*, as_lines: bool) -> None:
             for offer in offers
         )
         return
-    table = Table("evaluator", "distribution", Column("object", overflow="fold"))
+    table = table_of("evaluator", "distribution", "object")
     for offer in offers:
         table.add_row(
             cell(offer.name), cell(f"{offer.distribution} {offer.version}"), cell(offer.value)
         )
-    Console().print(table)
+    print_table(table)

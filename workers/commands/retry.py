@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from evaluators.options import nearest
 from schemas.config import Config
 from schemas.errors import ConfigError
 from schemas.outcome import Origin, Source
@@ -77,9 +78,10 @@ def run(config: Config, asked: Asked, *, as_lines: bool) -> None:
         TopicUnreadable: A topic is not there, or no broker answers.
     """
     check_client(config)
-    unknown = sorted(set(asked.evaluators) - {n for r in config.routes for n in r.evaluators})
-    if unknown:
-        raise ConfigError(f'--evaluator "{unknown[0]}": no route names it')
+    named = {name for route in config.routes for name in route.evaluators}
+    for name in asked.evaluators:
+        if name not in named:
+            raise ConfigError(f'--evaluator "{name}": no route names it; {nearest(name, named)}')
     unsettled = _scan(config, asked)
     found = _Findings(len(unsettled), unsettled.oldest(asked.limit))
     asyncio.run(_retry(config, asked, found))

@@ -5,20 +5,21 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from rich.console import Console
 from rich.table import Table
 
 from schemas.config import Config
 from schemas.errors import ConfigError
-from schemas.outcome import Outcome
+from schemas.outcome import Origin, Outcome
 from schemas.reasons import Status
 from workers.revisions import Revisions
 from workers.topic_reader import TopicReader
 
 from .common import cell, print_json, progress_bar
 from .kafka_client import check_client
+from .tables import print_table, table_of
 
 _SLACK = 1000
+_TO_SECONDS = len("2026-11-01T00:00:00")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SINCE = re.compile(r"(\d+)([smhd])")
 
@@ -77,10 +78,10 @@ def run(config: Config, *, since_s: float, only: Filter, limit: int, as_lines: b
     if as_lines:
         print_json(outcome.to_json() for outcome in shown)
         return
-    console = Console(highlight=False)
-    console.print(_table(shown))
+    notes = [] if shown else ["no outcome matches; --since looks further back"]
     if newest.matched > len(shown):
-        console.print(f"{newest.matched - len(shown)} older ones match; --limit shows more")
+        notes.append(f"{newest.matched - len(shown)} older ones match; --limit shows more")
+    print_table(_table(shown), *notes)
 
 
 class Newest:
@@ -126,19 +127,20 @@ class Newest:
 
 
 def _table(shown: list[Outcome]) -> Table:
-    table = Table(
-        "evaluated at", "service", "evaluator", "outcome", "value", "explanation", "trace", "origin"
-    )
+    table = table_of("evaluated at", "service", "evaluator", "outcome", "explanation", "trace")
     for outcome in shown:
         score = outcome.score
+        result = outcome.outcome + (f" ({outcome.reason})" if outcome.reason else "")
+        if score is not None:
+            result = f"{score.value:.2f} {'pass' if score.passed else 'fail'}"
+        if outcome.origin is not Origin.LIVE:
+            result += f", {outcome.origin}"
         table.add_row(
-            cell(outcome.evaluated_at),
+            cell(outcome.evaluated_at[:_TO_SECONDS]),
             cell(outcome.subject.service),
             cell(outcome.evaluator.name),
-            outcome.outcome + (f" ({outcome.reason})" if outcome.reason else ""),
-            "" if score is None else f"{score.value:.2f} {'pass' if score.passed else 'fail'}",
+            result,
             cell(score.explanation if score else outcome.detail),
             cell(outcome.trace_id),
-            outcome.origin,
         )
     return table

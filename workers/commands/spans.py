@@ -71,6 +71,8 @@ def run(files: Sequence[Path], *, as_lines: bool) -> None:
         print_json(as_json(span) for span in spans)
         return
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    if not spans:
+        console.print("no span of an LLM application by any known convention")
     for span in spans:
         console.print(_lines(span))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
 from schemas.config import Config
@@ -23,6 +23,7 @@ from workers.topic_reader import Read, TopicReader
 from .common import cell, print_json, progress_bar
 from .kafka_client import check_client
 from .scores import seconds
+from .tables import print_table, table_of
 
 _REFRESH_S = 2.0
 
@@ -93,7 +94,7 @@ def run(config: Config, *, window_s: float, once: bool, as_lines: bool) -> None:
                 _wait()
                 print_json([as_object(look())])
         elif once or not sys.stdout.isatty():
-            Console(highlight=False).print(_drawn(picture))
+            print_table(_drawn(picture))
         else:
             _watch(picture, look)
 
@@ -141,14 +142,9 @@ def _count(window: ScoreWindow, record: Read) -> None:
 
 
 def _drawn(picture: Picture) -> Group:
-    table = Table()
-    table.add_column("route")
-    table.add_column("evaluator")
-    for name in ("scored", "mean", "pass rate"):
-        table.add_column(name, justify="right")
-    table.add_column("skipped")
-    table.add_column("failed")
-    table.add_column("judge USD", justify="right")
+    numbers = (Column(name, justify="right") for name in ("scored", "mean", "pass rate"))
+    usd = Column("judge USD", justify="right")
+    table = table_of("route", "evaluator", *numbers, "skipped", "failed", usd)
     for (route, evaluator), totals in picture.rows.items():
         table.add_row(
             cell(route),

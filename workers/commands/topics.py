@@ -1,5 +1,6 @@
 """`assay topics`: the topics that a config needs, and their creation."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,18 +10,20 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs r
     AdminClient,
     NewTopic,
 )
-from rich.console import Console
 from rich.table import Table
 
 from schemas.config import Config
 from schemas.errors import AssayError
 from workers import kafka_settings
+from workers.broker_fault import BrokerFault
 from workers.lease_topic import described, fault_of, wanted_config
 
 from .common import print_json
 from .kafka_client import check_client
+from .tables import print_table, table_of
 
 _TIMEOUT_S = 10.0
+_AGAIN_S = 0.1
 _PARTITIONS = 6
 
 
@@ -39,6 +42,8 @@ class _Topic:
     policy: str | None = None
     config: tuple[tuple[str, str], ...] = (("cleanup.policy", "delete"),)
     """What it is created with."""
+    is_single: bool = False
+    """Whether it may have one partition only."""
     fault: str | None = None
     """Why it cannot do what only a topic of its kind has to."""
 
@@ -61,16 +66,18 @@ def run(config: Config, *, create: bool, as_lines: bool) -> None:
             could not be made.
     """
     check_client(config)
-    client = AdminClient(kafka_settings.common(config.kafka))
-    topics = _look(client, config)
+    fault = BrokerFault()
+    properties: dict[str, Any] = {**kafka_settings.common(config.kafka), "error_cb": fault}
+    client = AdminClient(properties)
+    topics = _look(client, config, fault)
     missing = [topic for topic in topics if topic.state == "missing"]
     if create and missing:
         _create(client, missing)
-        topics = _look(client, config)
+        topics = _seen(client, config, fault)
     if as_lines:
         print_json(_as_object(topic) for topic in topics)
     else:
-        Console().print(_table(topics))
+        print_table(_table(topics))
     unfit = ", ".join(topic.name for topic in topics if topic.state == "compacted")
     if unfit:
         raise TopicsNotReady(
@@ -85,7 +92,17 @@ def run(config: Config, *, create: bool, as_lines: bool) -> None:
         raise TopicsNotReady(f"{names}: missing; create them, or run assay topics --create")
 
 
-def _look(client: AdminClient, config: Config) -> list[_Topic]:
+def _seen(client: AdminClient, config: Config, fault: BrokerFault) -> list[_Topic]:
+    """What is there, once the broker that is asked has heard of what was made."""
+    until = time.monotonic() + _TIMEOUT_S
+    while True:
+        topics = _look(client, config, fault)
+        if time.monotonic() >= until or all(topic.state != "missing" for topic in topics):
+            return topics
+        time.sleep(_AGAIN_S)  # noqa: TID251  a command of its own, in no event loop
+
+
+def _look(client: AdminClient, config: Config, fault: BrokerFault) -> list[_Topic]:
     kafka = config.kafka
     wanted = [
         *(_Topic(name, "spans, from the collector", _PARTITIONS) for name in kafka.spans),
@@ -96,12 +113,13 @@ def _look(client: AdminClient, config: Config) -> list[_Topic]:
         wanted.append(_Topic(kafka.otlp_scores, "outcomes as OTLP log records", _PARTITIONS))
     if config.budgets:
         kept = tuple(wanted_config(config.budgets).items())
-        wanted.append(_Topic(kafka.leases, "what is spent of the budgets", 1, config=kept))
+        wanted.append(_Topic(kafka.leases, "what budgets spend", 1, config=kept, is_single=True))
     try:
         there = client.list_topics(timeout=_TIMEOUT_S).topics
     except KafkaException as error:
+        client.poll(0)
         raise TopicsNotReady(
-            f"{kafka.bootstrap_servers}: no broker answers ({error.args[0].str()}); "
+            f"{kafka.bootstrap_servers}: no broker answers ({fault.why(error)}); "
             "check kafka.bootstrap_servers and kafka.client, and that the cluster is up"
         ) from error
     return [
@@ -157,15 +175,14 @@ def _as_object(topic: _Topic) -> dict[str, Any]:
 
 
 def _table(topics: Sequence[_Topic]) -> Table:
-    table = Table("topic", "for", "partitions", "cleanup.policy", "state")
+    table = table_of("topic", "for", "partitions", "cleanup.policy", "state")
     for topic in topics:
         there = topic.partitions > 0
+        more = "no more" if topic.is_single else "or as many as you like"
         table.add_row(
             topic.name,
             topic.purpose,
-            str(topic.partitions)
-            if there
-            else f"{topic.wanted_partitions} (or as many as you like)",
+            str(topic.partitions) if there else f"{topic.wanted_partitions} ({more})",
             topic.policy or ("not told" if there else "delete"),
             topic.state,
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.judge_server import Call, Changed, Status, Text
+from support.processes import free_ports
 
 from evaluators.contract import Item, Question
 from evaluators.judge.bound import BoundJudge
@@ -417,7 +418,7 @@ async def test_probe_tells_what_is_wrong(rig: Rig) -> None:
     problem = await client.probe()
 
     assert problem is not None
-    assert "refuses the key" in problem
+    assert "refuses the key (401); check its api_key" in problem
     assert "default" in problem
 
 
@@ -507,6 +508,19 @@ async def test_smuggled_text_is_flagged_although_it_is_removed(rig: Rig) -> None
 
     assert rig.server.calls[0].data["output"] == "Paris."
     assert verdict.injection_suspected
+
+
+async def test_probe_tells_why_there_is_no_connection(rig: Rig) -> None:
+    """A port that nobody listens on and a name that nobody knows are told apart."""
+    (port,) = free_ports(1)
+
+    refused = await rig.client(base_url=f"http://127.0.0.1:{port}/v1").probe()
+    unknown = await rig.client(base_url="http://judge.invalid/v1").probe()
+
+    assert refused is not None
+    assert "connection refused; check its base_url" in refused
+    assert unknown is not None
+    assert "host name is not known; check its base_url" in unknown
 
 
 async def test_key_that_no_header_can_hold_is_no_crash(rig: Rig) -> None:

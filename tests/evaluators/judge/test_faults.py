@@ -47,6 +47,20 @@ def test_status_and_body_decide(status: int, body: Any, kind: type[Fault]) -> No
 
 
 @pytest.mark.parametrize(
+    ("status", "body", "remedy"),
+    [
+        (401, {"error": {"message": "model_not_found"}}, "check its api_key"),
+        (404, {"error": {"code": "model_not_found"}}, "check its model"),
+        (404, {"error": {"message": "Invalid URL"}}, "check its base_url, which mostly ends with"),
+        (400, {"error": {"message": "The model `x` has been decommissioned"}}, "check its model"),
+    ],
+)
+def test_remedy_names_the_key_of_the_config_at_fault(status: int, body: Any, remedy: str) -> None:
+    """A 404 is the model's where the endpoint says so, else the path's too."""
+    assert of_status(status, {}, body).remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize(
     ("headers", "seconds"),
     [
         ({}, None),

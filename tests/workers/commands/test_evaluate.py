@@ -119,7 +119,20 @@ def test_an_evaluator_that_no_route_names_has_no_rate(assay_here: Run, tmp_path:
     _write(tmp_path, DOWN, "pii")
     done = assay_here("evaluate", RAG, "--fail-under", "pi=0.5")
     assert done.status == 2
-    assert 'no route names the evaluator "pi"' in done.err
+    assert 'no route names the evaluator "pi"; did you mean "pii"?' in done.err
+
+
+def test_nothing_selected_is_said(assay_here: Run, tmp_path: Path) -> None:
+    """Why there is no outcome: no route selects a span, or no file holds one."""
+    _write(tmp_path, DOWN, "pii")
+    config = (tmp_path / "assay.yaml").read_text()
+    (tmp_path / "assay.yaml").write_text(config.replace('"llm"', '"tool"'))
+    (tmp_path / "empty.pb").write_bytes(b"")
+    unselected, empty = (assay_here("evaluate", file, "--json") for file in (RAG, "empty.pb"))
+    assert (unselected.status, unselected.out) == (empty.status, empty.out) == (0, "")
+    assert "nothing to evaluate: no route selects any of " in unselected.err
+    assert "nothing to evaluate: the files hold no span" in empty.err
+    assert "no span of an LLM application" in assay_here("spans", "empty.pb").out
 
 
 def test_the_table_counts_what_became_of_the_spans(assay_here: Run, tmp_path: Path) -> None:

@@ -107,7 +107,8 @@ def test_the_newest_outcomes_of_a_real_topic(
     before = assay("topics")
     assert before.status == 1
     assert "cli_spans, cli_scores, cli_dead, cli_otlp: missing" in before.err
-    assert assay("topics", "--create").status == 0
+    made = assay("topics", "--create")
+    assert (made.status, made.out.count("│ ok"), "missing" in made.out) == (0, 4, False)
     assert assay("topics", "--create", "--json").out.count('"state":"ok"') == 4
     producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
     old = int((time.time() - 7200) * 1000)
@@ -122,6 +123,8 @@ def test_the_newest_outcomes_of_a_real_topic(
     ids = [Outcome.from_json(line.encode()).evaluation_id for line in recent.out.splitlines()]
     assert ids == [f"{number:032x}" for number in range(2, 6)]
     assert assay("scores", "--since", "3h", "--limit", "99", "--json").out.count("\n") == 5
+    none = assay("scores", "--since", "1h", "--service", "nobody")
+    assert "no outcome matches; --since looks further back" in none.out
     failed = assay("scores", "--failed")
     assert failed.status == 0
     assert failed.out.count("0.00 fail") == 1
