@@ -131,7 +131,6 @@ class PlainClient(httpx2.AsyncClient):
         return await self._capped.handle_async_request(request)
 
 
-@lru_cache(maxsize=64)
 def _why(error: aiohttp.ClientConnectorError) -> str:
     """Why there is no connection, without the address: a proxy's may hold a password."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
@@ -143,6 +142,7 @@ def _why(error: aiohttp.ClientConnectorError) -> str:
     return os.strerror(error.errno).lower() if error.errno else type(error).__name__
 
 
+@lru_cache(maxsize=64)
 def _parsed(url: str) -> URL:
     return URL(url, encoded=True)
 
