@@ -12,7 +12,7 @@ from evaluators.contract import (
     Subject,
     Verdict,
 )
-from evaluators.detectors import refusals
+from evaluators.detectors import refusal_phrases, refusals
 from evaluators.evidence import evidence
 from evaluators.openers import is_blank
 from evaluators.options import Options, read_options
@@ -36,7 +36,7 @@ class Refusal:
     with `harmless_request` is an over-refusal. Only a full refusal fails by default.
     """
 
-    version = f"1-{refusals.VERSION}"
+    version = f"1-{refusal_phrases.VERSION}"
     scope = Scope.SPAN
     # A filtered answer is empty and is a finding here, not a reason to skip.
     needs: frozenset[Need] = frozenset()
