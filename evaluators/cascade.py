@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from schemas.outcome import EvaluatorKind
 
 from .contract import JudgeUse, Score, Settings, Skip, Subject, Verdict
 from .rubric import Rubric, builtin_rubric
+from .texts import search
 
 DECIDED_BY = "decided_by"
 """The item that says what gave the score: a stage of the code, or `judge`."""
@@ -30,8 +32,10 @@ class Cascade(Rubric):
             self.version, self.content_fingerprint = version, ""
 
     async def evaluate(self, subject: Subject) -> Score | Skip:
-        """Decide in code; where that is not possible ask the judge, or do without."""
-        decided = self._decide(subject)
+        """Decide in code, in a thread where texts are long; then ask the judge, or do without."""
+        said = [message.content or "" for message in subject.span.messages_in]
+        texts = (*said, *subject.context, subject.output_text)
+        decided = await search(partial(self._decide, subject), texts)
         if decided is not None:
             return decided
         if subject.judge is None:

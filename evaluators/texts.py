@@ -1,18 +1,24 @@
 """What was said in a call, as text for detectors: by whom, and what went to tools."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import orjson
 
 from schemas.span import Span, ToolCall
 
-_LONG_TEXT_CHARS = 50_000
+Result = TypeVar("Result")
+
+_LONG_CHARS = 50_000
+"""To search more could hold up the event loop for more than a few milliseconds."""
 
 
-def is_long(text: str) -> bool:
-    """Whether searching `text` could hold up the event loop for more than a few milliseconds."""
-    return len(text) > _LONG_TEXT_CHARS
+async def search(work: Callable[[], Result], texts: Iterable[str]) -> Result:
+    """Do work that reads texts: in a thread where one of them is long, else at once."""
+    if any(len(text) > _LONG_CHARS for text in texts):
+        return await asyncio.to_thread(work)
+    return work()
 
 
 def output_text(span: Span) -> str:

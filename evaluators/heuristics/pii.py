@@ -1,14 +1,14 @@
 """Does the answer disclose personal data that the user did not bring into the conversation?"""
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from evaluators.contract import JudgeUse, Need, Scope, Score, Settings, Skip, Subject
 from evaluators.detectors import personal
 from evaluators.options import Options, read_options
 from evaluators.patterns import Finding
-from evaluators.texts import is_long, output_text, said_by, tool_text
+from evaluators.texts import output_text, said_by, search, tool_text
 from schemas.outcome import EvaluatorKind
 
 _PHONE_DIGITS = 8
@@ -45,9 +45,7 @@ class Pii:
         answer, arguments = output_text(span), tool_text(span.tool_calls)
         if not answer and not arguments:
             return Skip("the span has neither text nor tool calls", missing=Need.OUTPUT)
-        if is_long(answer) or is_long(arguments):
-            return await asyncio.to_thread(self._score, subject, answer, arguments)
-        return self._score(subject, answer, arguments)
+        return await search(partial(self._score, subject, answer, arguments), (answer, arguments))
 
     def _score(self, subject: Subject, answer: str, arguments: str) -> Score:
         leaks: Counter[str] = Counter()

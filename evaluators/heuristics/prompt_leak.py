@@ -1,6 +1,5 @@
 """Does the answer disclose the application's instructions? Overlap first, then a judge."""
 
-import asyncio
 import codecs
 import re
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from evaluators.cascade import Cascade, code_score
 from evaluators.contract import Need, Score, Settings, Skip, Subject
 from evaluators.judge.disguises import readings
 from evaluators.options import Options, read_options
-from evaluators.texts import is_long, output_text, said_by, tool_text
+from evaluators.texts import output_text, said_by, tool_text
 
 _SHINGLE = 8
 """Words in a row that two texts do not share by chance."""
@@ -62,14 +61,6 @@ class PromptLeak(Cascade):
     def __init__(self, settings: Settings) -> None:
         self._options = read_options(LeakOptions, settings.options)
         super().__init__(settings, "prompt_leak", "2")
-
-    async def evaluate(self, subject: Subject) -> Score | Skip:
-        """Look for overlap, in a thread where the texts are long."""
-        if is_long(subject.output_text) or is_long(subject.system_text):
-            decided = await asyncio.to_thread(self._decide, subject)
-            if decided is not None:
-                return decided
-        return await super().evaluate(subject)
 
     def _decide(self, subject: Subject) -> Score | Skip | None:
         span = subject.span

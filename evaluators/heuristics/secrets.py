@@ -1,13 +1,13 @@
 """Do credentials stand in the answer, in arguments of tool calls, or in what the model was sent?"""
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 
 from evaluators.contract import JudgeUse, Need, Scope, Score, Settings, Skip, Subject
 from evaluators.detectors import credentials
 from evaluators.options import Options, read_options
-from evaluators.texts import is_long, output_text, said_by, tool_text
+from evaluators.texts import output_text, said_by, search, tool_text
 from schemas.outcome import EvaluatorKind
 
 
@@ -46,9 +46,7 @@ class Secrets:
             "tool_arguments": tool_text(span.tool_calls),
             "input": said_by(span, "user", "system", "assistant", "tool"),
         }
-        if any(is_long(text) for text in places.values()):
-            return await asyncio.to_thread(self._score, subject, places)
-        return self._score(subject, places)
+        return await search(partial(self._score, subject, places), places.values())
 
     def _score(self, subject: Subject, places: Mapping[str, str]) -> Score:
         counts: dict[str, Counter[str]] = {place: Counter() for place in places}

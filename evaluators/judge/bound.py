@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from evaluators.contract import Question, Verdict
+from evaluators.texts import search
 
 from .budget import Budget, BudgetSpent
 from .clean import clean
@@ -45,8 +47,8 @@ class BoundJudge:
         Raises:
             JudgeFailure: No verdict can be had; final for this evaluation.
         """
-        data = {name: self._seen(text) for name, text in question.data.items()}
-        is_hiding = any(hides_text(text) for text in question.data.values())
+        texts = question.data
+        data, is_hiding = await search(partial(self._looked_at, texts), texts.values())
         self._record.injection_suspected |= is_hiding
         try:
             verdict = await self._client.ask(
@@ -59,6 +61,9 @@ class BoundJudge:
 
     async def evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
         """Texts as the judge may see them: cleaned, redacted, cut to fit."""
+        return await search(partial(self._evidence, data), data.values())
+
+    def _evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
         self._record.injection_suspected |= looks_injected(data)
         return self._client.fitted({name: self._seen(text) for name, text in data.items()})
 
@@ -76,6 +81,10 @@ class BoundJudge:
         except BudgetSpent as spent:
             self._record.may_degrade = spent.may_degrade
             raise
+
+    def _looked_at(self, texts: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+        seen = {name: self._seen(text) for name, text in texts.items()}
+        return seen, any(hides_text(text) for text in texts.values())
 
     def _seen(self, text: str) -> str:
         # Cleaned before it is redacted: a secret with an invisible character inside would pass the

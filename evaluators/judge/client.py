@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from evaluators.contract import Item, Question, Verdict
+from evaluators.texts import search
 from schemas.config import JudgeConfig
 from schemas.events import Emit
 
@@ -149,9 +150,9 @@ class JudgeClient:
         Raises:
             JudgeFailure: No verdict can be had; final for this evaluation.
         """
-        request = Request.of(
-            question, self._config.max_output_tokens, self._text_chars, self._defences.clean
-        )
+        most, clean = self._config.max_output_tokens, self._defences.clean
+        ready = partial(Request.of, question, most, self._text_chars, clean)
+        request = await search(ready, question.data.values())
         record.injection_suspected |= request.injection_suspected
         draft = partial(self._exchange.draft, request)
         asking = self._asking(request, draft, deadline, record, budget)
