@@ -111,7 +111,10 @@ def _substituted(
             raise document.error(f"{dotted(location)}: {fault}", location)
         return environ[name]
 
-    return _VARIABLE.sub(variable, value)
+    found = _VARIABLE.sub(variable, value)
+    if value and not found:
+        raise document.error(f"{dotted(location)}: {value} is empty; set it", location)
+    return found
 
 
 def _config_error(error: ValidationError, document: Document) -> ConfigError:

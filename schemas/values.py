@@ -6,7 +6,6 @@ Nothing here raises; what is not what it should be is None.
 
 import json
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 import orjson
@@ -128,15 +127,19 @@ def first_int(attributes: Attributes, keys: tuple[str, ...]) -> int | None:
     return None
 
 
+_MOST_USD = 1e6
+"""The largest amount: a slip or an attack beyond it would stay in a sum for ever."""
+
+
 def float_or_none(value: Any) -> float | None:
-    """Read an amount, such as US dollars: finite, not negative; also as text."""
+    """Read an amount of US dollars: from 0 to a million, also as text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if isfinite(number) and number >= 0 else None
+    return number if 0 <= number <= _MOST_USD else None
 
 
 _FINISH_REASONS = {

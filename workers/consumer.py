@@ -403,7 +403,9 @@ class LaneConsumer:
             if self._membership.note(error):
                 return
             raise WorkerStopped(f"lane {self._lane}: the Kafka client failed: {error.str()}")
-        self._emit(KafkaProblem(self._lane, error.str()))
+        denied = error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+        remedy = "; let this user Read the lane's group, <group_id>.<lane>" if denied else ""
+        self._emit(KafkaProblem(self._lane, error.str() + remedy))
 
     def _look_at_lag(self) -> None:
         lag: dict[Partition, tuple[int, int]] = {}

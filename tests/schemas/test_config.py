@@ -334,6 +334,12 @@ def test_unreadable_config(tmp_path: Path) -> None:
         load(tmp_path / "latin.yaml", {}, ())
 
 
+def test_an_empty_variable_is_named(tmp_path: Path) -> None:
+    """A secret that the deployment leaves empty is told by the variable's name."""
+    fault = _fault(tmp_path, _BASE, KEY="")
+    assert fault.endswith("judges.default.api_key: ${KEY} is empty; set it")
+
+
 def test_secrets_are_in_no_repr_and_no_message(tmp_path: Path) -> None:
     """Neither printing a config nor a fault in it shows what the environment held."""
     client = '  client: {sasl.password: "${KEY}"}\n  spans:'

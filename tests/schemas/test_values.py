@@ -53,10 +53,10 @@ def test_a_count_is_a_whole_number_or_none(value: Any, count: int | None) -> Non
     ("value", "amount"),
     [
         *((0.5, 0.5), ("0.25", 0.25), (0, 0.0), (math.inf, None), ("nan", None), (-1, None)),
-        *((True, None), ("", None), (None, None), ({}, None)),
+        *((True, None), ("", None), (None, None), ({}, None), (1e6, 1e6), ("1e308", None)),
     ],
 )
-def test_an_amount_is_finite_and_not_negative(value: Any, amount: float | None) -> None:
+def test_an_amount_is_none_or_a_plausible_one(value: Any, amount: float | None) -> None:
     """An amount of money that is none must not reach a sum."""
     assert float_or_none(value) == amount
 
