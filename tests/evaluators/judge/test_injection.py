@@ -73,9 +73,8 @@ HONEST = [
 @pytest.mark.parametrize("text", ATTACKS.values(), ids=ATTACKS)
 def test_attack_is_noticed(text: str) -> None:
     """Each family of attacks on judges sets the flag, in whatever field it stands."""
-    assert looks_injected({"input": "hello", "context": f"Some text before. {text}"}) or (
-        looks_injected({"output": text})
-    )
+    assert looks_injected({"output": text})
+    assert looks_injected({"input": "hello", "context": f"Some text before.\n{text}"})
 
 
 @pytest.mark.parametrize("text", HONEST)
