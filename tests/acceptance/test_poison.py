@@ -126,7 +126,7 @@ R = DeadLetterReason
 POISONS: dict[str, Callable[[], Poison]] = {
     "truncated": lambda: Poison(message([llm_span()])[:-7], R.UNDECODABLE),
     "text": lambda: Poison(b"hello, world", R.UNDECODABLE),
-    "gzip inside the value": lambda: Poison(gzip.compress(message([llm_span()])), R.UNDECODABLE),
+    "gzip inside the value": lambda: Poison(gzip.compress(message([llm_span()])), R.WRONG_FORMAT),
     "json where protobuf is configured": lambda: Poison(_as_json(), R.WRONG_FORMAT),
     "json with a byte-order mark": lambda: Poison(b"\xef\xbb\xbf" + _as_json(), R.WRONG_FORMAT),
     "jaeger": lambda: Poison(b'[{"traceId":"abc","spans":[]}]', R.WRONG_FORMAT),

@@ -43,7 +43,7 @@ OUTCOMES = CALLS * len(EVALUATORS)
 SETTLE_S = 3.0
 EVERY_SPAN = [
     # It names the kind, so it would select spans of any kind, and those of every service.
-    {"name": "all", "when": 'span.kind != "none"', "evaluators": list(EVALUATORS)}
+    {"name": "all", "when": 'span.name != ""', "evaluators": list(EVALUATORS)}
 ]
 
 

@@ -31,7 +31,8 @@ def test_a_section_says_what_to_do(name: str) -> None:
 def test_the_page_has_the_headings_that_all_such_pages_have() -> None:
     """A reader finds the same things under the same words."""
     headings = re.findall(r"(?m)^## (.+)$", PAGE)
-    assert headings[:5] == ["Delivery", "Ordering", "Limits", "Metrics", "When it goes wrong"]
+    assert headings[0] == "Connect it"
+    assert headings[1:6] == ["Delivery", "Ordering", "Limits", "Metrics", "When it goes wrong"]
 
 
 def test_panels_that_the_page_names_exist() -> None:

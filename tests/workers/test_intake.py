@@ -229,7 +229,7 @@ def test_a_score_that_comes_back_is_counted_and_left_alone(scope: str, sample: f
         ScopeSpans(scope=InstrumentationScope(name=scope), spans=[score])
     )
     seen: list[Counted] = []
-    intake = _intake(count=seen.append, sample=sample, when='span.kind != "none"')
+    intake = _intake(count=seen.append, sample=sample, when='span.name != ""')
     work = intake.read(_record(export.SerializeToString()))
     assert {job.span.span_id for job in work.jobs} <= {call.span_id.hex()}
     assert len(work.jobs) == 2 * sample
