@@ -6,6 +6,7 @@ expressions only those of which every word is in the text.
 """
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from .patterns import RegexSet, compile_regex, encode
@@ -31,7 +32,11 @@ class Phrases:
         self._phrases = [
             (name, compile_regex(f"(?s){regex}"), tuple(_GAP.split(regex))) for name, regex in table
         ]
-        words = tuple(dict.fromkeys(word for _, _, parts in self._phrases for word in parts))
+        words = Counter(word for _, _, parts in self._phrases for word in parts)
+        self._by_word: dict[str, list[int]] = defaultdict(list)
+        """Places in the table of the phrases of which a word is the one that fewest others have."""
+        for place, (_, _, parts) in enumerate(self._phrases):
+            self._by_word[min(parts, key=words.__getitem__)].append(place)
         self._latin = _Words(word for word in words if _is_latin(word))
         self._others = _Words(word for word in words if not _is_latin(word))
 
@@ -45,7 +50,9 @@ class Phrases:
         found = self._latin.found_in(data)
         if not text.isascii():
             found |= self._others.found_in(data)
-        for name, expression, parts in self._phrases:
+        by_word = self._by_word
+        for place in sorted([place for word in found for place in by_word.get(word, ())]):
+            name, expression, parts = self._phrases[place]
             if found.issuperset(parts) and (len(parts) == 1 or expression.search(data)):
                 yield name
 

@@ -73,8 +73,9 @@ def hides_text(text: str) -> bool:
 def readings(text: str) -> Iterator[str]:
     """The text as it is, then as a model would read it where that is something else."""
     yield text
-    for run in _TURNED_ROUND.finditer(text):
-        yield run[1][::-1]
+    if not text.isascii():
+        for run in _TURNED_ROUND.finditer(text):
+            yield run[1][::-1]
     cleaned = clean(text)
     if cleaned != text:
         yield cleaned
