@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import orjson
@@ -14,10 +15,14 @@ _LONG_CHARS = 50_000
 """To search more could hold up the event loop for more than a few milliseconds."""
 
 
+# One at a time: they would take turns at the interpreter anyway, each with copies of its texts.
+_apart = ThreadPoolExecutor(1, "search")
+
+
 async def search(work: Callable[[], Result], texts: Iterable[str]) -> Result:
     """Do work that reads texts: in a thread where one of them is long, else at once."""
     if any(len(text) > _LONG_CHARS for text in texts):
-        return await asyncio.to_thread(work)
+        return await asyncio.get_running_loop().run_in_executor(_apart, work)
     return work()
 
 

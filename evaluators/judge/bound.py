@@ -64,8 +64,10 @@ class BoundJudge:
         return await search(partial(self._evidence, data), data.values())
 
     def _evidence(self, data: Mapping[str, str]) -> tuple[dict[str, str], bool]:
-        self._record.injection_suspected |= looks_injected(data)
-        return self._client.fitted({name: self._seen(text) for name, text in data.items()})
+        seen, is_hiding = self._looked_at(data)
+        fitted, truncated = self._client.fitted(seen)
+        self._record.injection_suspected |= is_hiding or looks_injected(fitted)
+        return fitted, truncated
 
     async def complete(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send another library's request, its texts redacted.

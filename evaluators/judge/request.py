@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from evaluators.contract import Question
 
 from .clean import clean, cut
+from .disguises import hides_text
 from .injection import looks_injected
 
 _TEMPLATE_CHARS = 3000
@@ -36,7 +37,8 @@ class Request:
         """Make a question ready; its texts together are cut to `text_chars`."""
         cleaned = {name: cleaner(text) for name, text in question.data.items()}
         data, truncated = cut(cleaned, text_chars)
-        return cls(question, data, truncated, looks_injected(question.data), max_tokens)
+        is_hiding = any(map(hides_text, question.data.values()))  # cleaned, they hide nothing
+        return cls(question, data, truncated, is_hiding or looks_injected(data), max_tokens)
 
     @property
     def likely_tokens(self) -> float:
