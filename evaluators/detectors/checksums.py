@@ -64,7 +64,7 @@ def is_us_ssn(digits: str) -> bool:
 
 def is_nhs_number(digits: str) -> bool:
     """Whether the last digit fits a UK NHS number (mod 11)."""
-    check = -_weighted(digits[:9], range(10, 1, -1)) % 11
+    check = -weighted(digits[:9], range(10, 1, -1)) % 11
     return check == int(digits[9]) and len(set(digits)) > 1
 
 
@@ -76,10 +76,15 @@ def is_german_tax_id(digits: str) -> bool:
     repeated = [digits[:10].count(digit) for digit in set(digits[:10])]
     if digits[0] == "0" or sorted(repeated)[-2:] not in ([1, 2], [1, 3]):
         return False
+    return is_mod_11_10(digits)
+
+
+def is_mod_11_10(digits: str) -> bool:
+    """Whether the last digit is the check digit by ISO 7064 mod 11,10."""
     product = 10
-    for digit in digits[:10]:
+    for digit in digits[:-1]:
         product = ((int(digit) + product) % 10 or 10) * 2 % 11
-    return (11 - product) % 10 == int(digits[10])
+    return (11 - product) % 10 == int(digits[-1])
 
 
 def is_spanish_id(text: str) -> bool:
@@ -98,8 +103,8 @@ def is_cpf(digits: str) -> bool:
     """Whether both check digits fit a Brazilian CPF (mod 11)."""
     if len(set(digits)) == 1:
         return False
-    first = _weighted(digits[:9], range(10, 1, -1)) * 10 % 11 % 10
-    second = _weighted(digits[:10], range(11, 1, -1)) * 10 % 11 % 10
+    first = weighted(digits[:9], range(10, 1, -1)) * 10 % 11 % 10
+    second = weighted(digits[:10], range(11, 1, -1)) * 10 % 11 % 10
     return digits[9:] == f"{first}{second}"
 
 
@@ -114,24 +119,24 @@ def is_codice_fiscale(text: str) -> bool:
 
 def is_bsn(digits: str) -> bool:
     """Whether a Dutch citizen service number passes the eleven test."""
-    return int(digits) > 0 and _weighted(digits, (9, 8, 7, 6, 5, 4, 3, 2, -1)) % 11 == 0
+    return int(digits) > 0 and weighted(digits, (9, 8, 7, 6, 5, 4, 3, 2, -1)) % 11 == 0
 
 
 def is_pesel(digits: str) -> bool:
     """Whether birth date and check digit fit a Polish PESEL."""
     month, day = int(digits[2:4]) % 20, int(digits[4:6])
-    total = _weighted(digits[:10], (1, 3, 7, 9, 1, 3, 7, 9, 1, 3))
+    total = weighted(digits[:10], (1, 3, 7, 9, 1, 3, 7, 9, 1, 3))
     return 1 <= month <= 12 and 1 <= day <= 31 and -total % 10 == int(digits[10])  # noqa: PLR2004  a calendar
 
 
 def is_ahv(digits: str) -> bool:
     """Whether the last digit fits a Swiss AHV number (EAN-13)."""
-    return -_weighted(digits[:12], (1, 3) * 6) % 10 == int(digits[12])
+    return -weighted(digits[:12], (1, 3) * 6) % 10 == int(digits[12])
 
 
 def is_resident_id(text: str) -> bool:
     """Whether the last character fits a Chinese resident identity number (ISO 7064 mod 11-2)."""
-    return "10X98765432"[_weighted(text[:17], _RESIDENT_WEIGHTS) % 11] == text[17].upper()
+    return "10X98765432"[weighted(text[:17], _RESIDENT_WEIGHTS) % 11] == text[17].upper()
 
 
 def is_aadhaar(digits: str) -> bool:
@@ -143,5 +148,6 @@ def is_aadhaar(digits: str) -> bool:
     return check == 0
 
 
-def _weighted(digits: str, weights: Sequence[int]) -> int:
+def weighted(digits: str, weights: Sequence[int]) -> int:
+    """Sum of the digits, each times its weight; as many of these as of those."""
     return sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True))

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from .checksums import is_luhn, is_mod_11_10, weighted
+
 _DAY = r"(?:0[1-9]|[12]\d|3[01])"
 _MONTH = r"(?:0[1-9]|1[0-2])"
 _HETU_CHECKS = "0123456789ABCDEFHJKLMNPRSTUVWXY"
@@ -39,7 +41,7 @@ class Identifier:
 
     def is_named(self, before: str) -> bool:
         """Whether one of its words stands in the text before it."""
-        return not self.words or _named(self.words).search(before.lower()) is not None
+        return _named(self.words).search(before.lower()) is not None
 
 
 @cache
@@ -54,24 +56,12 @@ def _bounded(word: str) -> str:
     return rf"(?<![a-z]){re.escape(word)}" + (r"(?![a-z])" if len(word) < _LONG_WORD else "")
 
 
-def _sum(digits: str, weights: Sequence[int]) -> int:
-    return sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True))
-
-
 def _varied(text: str) -> bool:
     return len(set(text)) > 2  # noqa: PLR2004  not 000..., not 121212...
 
 
 def _luhn(digits: str) -> bool:
-    doubled = [sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2]]
-    return _varied(digits) and (sum(doubled) + sum(map(int, digits[-1::-2]))) % 10 == 0
-
-
-def _mod_11_10(digits: str) -> bool:
-    product = 10
-    for digit in digits[:-1]:
-        product = ((int(digit) + product) % 10 or 10) * 2 % 11
-    return (11 - product) % 10 == int(digits[-1])
+    return _varied(digits) and is_luhn(digits)
 
 
 def _belgian(digits: str) -> bool:
@@ -80,7 +70,7 @@ def _belgian(digits: str) -> bool:
 
 
 def _bulgarian(digits: str) -> bool:
-    return _sum(digits[:9], (2, 4, 8, 5, 10, 9, 7, 3, 6)) % 11 % 10 == int(digits[9])
+    return weighted(digits[:9], (2, 4, 8, 5, 10, 9, 7, 3, 6)) % 11 % 10 == int(digits[9])
 
 
 def _czech(digits: str) -> bool:
@@ -91,9 +81,9 @@ def _czech(digits: str) -> bool:
 
 
 def _baltic(digits: str) -> bool:
-    check = _sum(digits[:10], (1, 2, 3, 4, 5, 6, 7, 8, 9, 1)) % 11
+    check = weighted(digits[:10], (1, 2, 3, 4, 5, 6, 7, 8, 9, 1)) % 11
     if check == 10:  # noqa: PLR2004  no digit
-        check = _sum(digits[:10], (3, 4, 5, 6, 7, 8, 9, 1, 2, 3)) % 11 % 10
+        check = weighted(digits[:10], (3, 4, 5, 6, 7, 8, 9, 1, 2, 3)) % 11 % 10
     return check == int(digits[10])
 
 
@@ -104,25 +94,25 @@ def _finnish(text: str) -> bool:
 
 
 def _hungarian(digits: str) -> bool:
-    return _sum(digits[:8], (3, 7) * 4) % 10 == int(digits[8]) and _varied(digits)
+    return weighted(digits[:8], (3, 7) * 4) % 10 == int(digits[8]) and _varied(digits)
 
 
 def _irish(text: str) -> bool:
     extra = 9 * (ord(text[8]) - 64) if len(text) > 8 and text[8] != "W" else 0  # noqa: PLR2004  a letter
-    return _PPS_CHECKS[(_sum(text[:7], range(8, 1, -1)) + extra) % 23] == text[7]
+    return _PPS_CHECKS[(weighted(text[:7], range(8, 1, -1)) + extra) % 23] == text[7]
 
 
 def _icelandic(digits: str) -> bool:
-    return -_sum(digits[:8], (3, 2, 7, 6, 5, 4, 3, 2)) % 11 == int(digits[8])
+    return -weighted(digits[:8], (3, 2, 7, 6, 5, 4, 3, 2)) % 11 == int(digits[8])
 
 
 def _japanese(digits: str) -> bool:
-    rest = _sum(digits[:11], (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11
+    rest = weighted(digits[:11], (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11
     return (0 if rest < 2 else 11 - rest) == int(digits[11]) and _varied(digits)  # noqa: PLR2004  as the law says
 
 
 def _korean(digits: str) -> bool:
-    return (11 - _sum(digits[:12], (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)) % 11) % 10 == int(
+    return (11 - weighted(digits[:12], (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)) % 11) % 10 == int(
         digits[12]
     )
 
@@ -134,43 +124,42 @@ def _mexican(text: str) -> bool:
 
 
 def _norwegian(digits: str) -> bool:
-    first = -_sum(digits[:9], (3, 7, 6, 1, 8, 9, 4, 5, 2)) % 11
-    second = -_sum(digits[:10], (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11
+    first = -weighted(digits[:9], (3, 7, 6, 1, 8, 9, 4, 5, 2)) % 11
+    second = -weighted(digits[:10], (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11
     return digits[9:] == f"{first}{second}"
 
 
 def _portuguese(digits: str) -> bool:
-    rest = _sum(digits[:8], range(9, 1, -1)) % 11
+    rest = weighted(digits[:8], range(9, 1, -1)) % 11
     return (0 if rest < 2 else 11 - rest) == int(digits[8])  # noqa: PLR2004  as the law says
 
 
 def _romanian(digits: str) -> bool:
-    return _sum(digits[:12], (2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9)) % 11 % 10 == int(digits[12]) or (
-        _sum(digits[:12], (2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9)) % 11 == 10 and digits[12] == "1"  # noqa: PLR2004  no digit
-    )
+    rest = weighted(digits[:12], (2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9)) % 11
+    return rest % 10 == int(digits[12]) or (rest == 10 and digits[12] == "1")  # noqa: PLR2004  no digit
 
 
 def _yugoslav(digits: str) -> bool:
-    check = 11 - _sum(digits[:12], (7, 6, 5, 4, 3, 2) * 2) % 11
+    check = 11 - weighted(digits[:12], (7, 6, 5, 4, 3, 2) * 2) % 11
     return (0 if check > 9 else check) == int(digits[12])  # noqa: PLR2004  no digit
 
 
 def _snils(digits: str) -> bool:
-    return _sum(digits[:9], range(9, 0, -1)) % 101 % 100 == int(digits[9:])
+    return weighted(digits[:9], range(9, 0, -1)) % 101 % 100 == int(digits[9:])
 
 
 def _russian_tax(digits: str) -> bool:
-    first = _sum(digits[:10], (7, 2, 4, 10, 3, 5, 9, 4, 6, 8)) % 11 % 10
-    second = _sum(digits[:11], (3, 7, 2, 4, 10, 3, 5, 9, 4, 6, 8)) % 11 % 10
+    first = weighted(digits[:10], (7, 2, 4, 10, 3, 5, 9, 4, 6, 8)) % 11 % 10
+    second = weighted(digits[:11], (3, 7, 2, 4, 10, 3, 5, 9, 4, 6, 8)) % 11 % 10
     return digits[10:] == f"{first}{second}"
 
 
 def _ukrainian(digits: str) -> bool:
-    return _sum(digits[:9], (-1, 5, 7, 9, 4, 6, 10, 5, 7)) % 11 % 10 == int(digits[9])
+    return weighted(digits[:9], (-1, 5, 7, 9, 4, 6, 10, 5, 7)) % 11 % 10 == int(digits[9])
 
 
 def _thai(digits: str) -> bool:
-    return (11 - _sum(digits[:12], range(13, 1, -1)) % 11) % 10 == int(digits[12])
+    return (11 - weighted(digits[:12], range(13, 1, -1)) % 11) % 10 == int(digits[12])
 
 
 def _turkish(digits: str) -> bool:
@@ -181,7 +170,7 @@ def _turkish(digits: str) -> bool:
 
 def _taiwanese(text: str) -> bool:
     digits = f"{_TAIWAN_ORDER.index(text[0]) + 10}{text[1:]}"
-    return _sum(digits, (1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1)) % 10 == 0
+    return weighted(digits, (1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1)) % 10 == 0
 
 
 def _hong_kong(text: str) -> bool:
@@ -196,45 +185,45 @@ def _weighted_down(values: Sequence[int]) -> int:
 
 
 def _singaporean(text: str) -> bool:
-    total = _sum(text[1:8], (2, 7, 6, 5, 4, 3, 2)) + (4 if text[0] in "TG" else 0)
+    total = weighted(text[1:8], (2, 7, 6, 5, 4, 3, 2)) + (4 if text[0] in "TG" else 0)
     return ("JZIHGFEDCBA" if text[0] in "ST" else "XWUTRQPNMLK")[total % 11] == text[8]
 
 
 def _argentinian(digits: str) -> bool:
-    return (11 - _sum(digits[:10], (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11) % 11 == int(digits[10])
+    return (11 - weighted(digits[:10], (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11) % 11 == int(digits[10])
 
 
 def _chilean(text: str) -> bool:
     weights = [2 + place % 6 for place in range(len(text) - 1)]
-    return "0123456789K"[-_sum(text[-2::-1], weights) % 11] == text[-1].upper()
+    return "0123456789K"[-weighted(text[-2::-1], weights) % 11] == text[-1].upper()
 
 
 def _brazilian_company(digits: str) -> bool:
     weights = (6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2)
-    first = _sum(digits[:12], weights[1:]) % 11
-    second = _sum(digits[:13], weights) % 11
+    first = weighted(digits[:12], weights[1:]) % 11
+    second = weighted(digits[:13], weights) % 11
     return digits[12:] == "".join(str(0 if rest < 2 else 11 - rest) for rest in (first, second))  # noqa: PLR2004  as the law says
 
 
 def _australian_tax(digits: str) -> bool:
-    return _sum(digits, (1, 4, 3, 7, 5, 8, 6, 9, 10)) % 11 == 0 and _varied(digits)
+    return weighted(digits, (1, 4, 3, 7, 5, 8, 6, 9, 10)) % 11 == 0 and _varied(digits)
 
 
 def _australian_medicare(digits: str) -> bool:
-    return _sum(digits[:8], (1, 3, 7, 9) * 2) % 10 == int(digits[8])
+    return weighted(digits[:8], (1, 3, 7, 9) * 2) % 10 == int(digits[8])
 
 
 def _new_zealand(digits: str) -> bool:
     digits = digits.zfill(9)
     for weights in ((3, 2, 7, 6, 5, 4, 3, 2), (7, 4, 3, 2, 5, 2, 7, 6)):
-        check = -_sum(digits[:8], weights) % 11
+        check = -weighted(digits[:8], weights) % 11
         if check < 10:  # noqa: PLR2004  a digit
             return check == int(digits[8])
     return False
 
 
 def _austrian(digits: str) -> bool:
-    return _sum(digits[:3] + digits[4:], (3, 7, 9, 5, 8, 4, 2, 1, 6)) % 11 == int(digits[3])
+    return weighted(digits[:3] + digits[4:], (3, 7, 9, 5, 8, 4, 2, 1, 6)) % 11 == int(digits[3])
 
 
 def _mrz(text: str) -> bool:
@@ -293,7 +282,7 @@ IDENTIFIERS: tuple[Identifier, ...] = (
     Identifier("dk_cpr", rf"\b{_DAY}{_MONTH}\d\d-?\d{{4}}\b", _varied, ("cpr", "personnummer")),
     Identifier("ee_ik", rf"\b[1-6]\d\d{_MONTH}{_DAY}\d{{4}}\b", _baltic, ("isikukood", "personal code", "asmens kod")),
     Identifier("gr_amka", rf"\b{_DAY}{_MONTH}\d{{7}}\b", _luhn, ("αμκα", "amka")),
-    Identifier("hr_oib", r"\b\d{11}\b", _mod_11_10, ("oib",)),
+    Identifier("hr_oib", r"\b\d{11}\b", is_mod_11_10, ("oib",)),
     Identifier("hu_taj", r"\b\d{3}[ \-]?\d{3}[ \-]?\d{3}\b", _hungarian, ("taj", "társadalombiztosítás")),
     Identifier("ie_pps", r"\b\d{7}[A-W][A-IW]?\b", _irish, ("pps",)),
     Identifier("il_id", r"\b\d{9}\b", _luhn, ("teudat zehut", "ת.ז", "תעודת זהות", "israeli id")),

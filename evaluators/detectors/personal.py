@@ -6,7 +6,7 @@ else. Order numbers, versions, timestamps, UUIDs and hashes are not personal dat
 """
 
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from evaluators.patterns import Candidate, Check, Detector, Pattern, whole
@@ -98,15 +98,18 @@ def _checked(
     *,
     words: tuple[str, ...] = (),
     keep: Callable[[str], str] = _bare,
+    is_named: Callable[[Candidate], bool] | None = None,
 ) -> Check:
-    """A check of the bare characters; `words`: one must stand before, else none may claim it."""
+    """A check of the bare characters.
+
+    One of `words` must stand before, or whatever `is_named` asks for; else no word may claim it.
+    """
+    named = partial(_has_word, words=words) if words else is_named
 
     def check(candidate: Candidate) -> int:
         if _is_part_of_more(candidate):
             return 0
-        if words and not _has_word(candidate, words):
-            return 0
-        if not words and _is_claimed(candidate):
+        if _is_claimed(candidate) if named is None else not named(candidate):
             return 0
         return whole(candidate) if accept(keep(candidate.text)) else 0
 
@@ -114,16 +117,11 @@ def _checked(
 
 
 def _identifier(one: Identifier) -> Check:
+    def is_named(candidate: Candidate) -> bool:
+        return one.is_named(candidate.before(_IDENTIFIER_BYTES))
+
     keep = str if "<" in one.regex else _bare
-
-    def check(candidate: Candidate) -> int:
-        if _is_part_of_more(candidate) or not one.is_named(candidate.before(_IDENTIFIER_BYTES)):
-            return 0
-        if not one.words and _is_claimed(candidate):
-            return 0
-        return whole(candidate) if one.accept(keep(candidate.text)) else 0
-
-    return check
+    return _checked(one.accept, keep=keep, is_named=is_named if one.words else None)
 
 
 def _named_mac(candidate: Candidate) -> int:
