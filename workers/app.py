@@ -79,12 +79,12 @@ def missing_topics(config: Config, gives_up: Callable[[], bool] = lambda: False)
         except KafkaException as error:
             if gives_up():
                 return []
-            client.poll(0)
+            why = fault.why(client, error)
             if time.monotonic() >= until:
                 raise BrokerUnavailable(
                     f"{config.kafka.bootstrap_servers}: no broker answers "
-                    f"({fault.why(error)}); check kafka.bootstrap_servers and kafka.client, and "
-                    "that the cluster is up"
+                    f"({why}); check kafka.bootstrap_servers and kafka.client, and that the "
+                    "cluster is up"
                 ) from error
         time.sleep(_ASK_S / 10)  # noqa: TID251  a thread of its own, and some errors come at once
 

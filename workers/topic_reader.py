@@ -285,9 +285,8 @@ class TopicReader:
         try:
             yield
         except KafkaException as error:
-            self._consumer.poll(0)
             raise TopicUnreadable(
-                f"{self._servers}: cannot read {topic} ({self._fault.why(error)}); "
+                f"{self._servers}: cannot read {topic} ({self._fault.why(self._consumer, error)}); "
                 "check kafka.bootstrap_servers and kafka.client, and that the cluster is up"
             ) from error
 

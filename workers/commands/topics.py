@@ -117,9 +117,8 @@ def _look(client: AdminClient, config: Config, fault: BrokerFault) -> list[_Topi
     try:
         there = client.list_topics(timeout=_TIMEOUT_S).topics
     except KafkaException as error:
-        client.poll(0)
         raise TopicsNotReady(
-            f"{kafka.bootstrap_servers}: no broker answers ({fault.why(error)}); "
+            f"{kafka.bootstrap_servers}: no broker answers ({fault.why(client, error)}); "
             "check kafka.bootstrap_servers and kafka.client, and that the cluster is up"
         ) from error
     return [
