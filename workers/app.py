@@ -55,8 +55,8 @@ class BrokerUnavailable(AssayError):  # noqa: N818  named for the state of the b
     """No broker answers at `kafka.bootstrap_servers`."""
 
 
-def missing_topics(config: Config, gives_up: Callable[[], bool] = lambda: False) -> list[str]:
-    """The topics of the config that the cluster does not have. Blocks.
+def check_topics(config: Config, gives_up: Callable[[], bool] = lambda: False) -> None:
+    """See that the cluster has all topics of the config. Blocks.
 
     Args:
         config: Which topics, on which cluster.
@@ -64,7 +64,17 @@ def missing_topics(config: Config, gives_up: Callable[[], bool] = lambda: False)
 
     Raises:
         BrokerUnavailable: No broker answers.
+        ConfigError: A topic is missing.
     """
+    missing = _missing_topics(config, gives_up)
+    if missing:
+        raise ConfigError(
+            f"{config.kafka.bootstrap_servers}: no topic {', '.join(missing)}; "
+            "create what is missing (assay topics --create), or let this user describe it"
+        )
+
+
+def _missing_topics(config: Config, gives_up: Callable[[], bool]) -> list[str]:
     fault = BrokerFault()
     client = Producer({**kafka_settings.common(config.kafka), "error_cb": fault})
     wanted = {*config.kafka.spans, config.kafka.scores, config.kafka.dead_letters}
@@ -182,7 +192,7 @@ class Worker:
         server = serve(config.metrics.host, config.metrics.port, registry, self._health)
         self.port = server.port
         try:
-            await self._check_topics()
+            await asyncio.to_thread(check_topics, self._config, lambda: self._is_stopping)
             if not self._is_stopping:
                 await self._start_spend()
                 await self._run_lanes(names, evaluators)
@@ -293,14 +303,6 @@ class Worker:
 
     def _observe_lag(self, lane: str, lag: Mapping[Partition, tuple[int, int]]) -> None:
         self._metrics.pipeline.set_partitions(lane, lag)
-
-    async def _check_topics(self) -> None:
-        missing = await asyncio.to_thread(missing_topics, self._config, lambda: self._is_stopping)
-        if missing:
-            raise ConfigError(
-                f"{self._config.kafka.bootstrap_servers}: no topic {', '.join(missing)}; "
-                "create what is missing (assay topics --create), or let this user describe it"
-            )
 
     async def _start_spend(self) -> None:
         if self._spend is None:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from evaluators.judge.family import family_of
 from schemas.config import Config
-from schemas.errors import AssayError, ConfigError
+from schemas.errors import AssayError
 from workers import calibrations
 from workers.anchors import anchor_sets
 from workers.budgets import concurrency, require_prices
@@ -59,15 +59,10 @@ async def _check(path: Path, config: Config, *, online: bool) -> None:
 
 async def _online(config: Config, evaluators: Mapping[str, Configured], console: Console) -> None:
     # The whole worker, only if asked for.
-    from workers.app import missing_topics  # noqa: PLC0415
+    from workers.app import check_topics  # noqa: PLC0415
     from workers.lease_topic import check_lease_topic  # noqa: PLC0415
 
-    missing = await asyncio.to_thread(missing_topics, config)
-    if missing:
-        raise ConfigError(
-            f"{config.kafka.bootstrap_servers}: no topic {', '.join(missing)}; "
-            "create what is missing (assay topics --create), or let this user describe it"
-        )
+    await asyncio.to_thread(check_topics, config)
     console.print(f"  broker {config.kafka.bootstrap_servers}: answers, topics are there")
     if config.budgets:
         await asyncio.to_thread(check_lease_topic, config)
