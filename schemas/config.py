@@ -412,3 +412,8 @@ class Config(_Section):
     """The endpoint for metrics and health."""
     logs: LogsConfig = LogsConfig()
     """What is logged, and how."""
+
+    @property
+    def named_evaluators(self) -> frozenset[str]:
+        """Names of the evaluators that some route names."""
+        return frozenset(name for route in self.routes for name in route.evaluators)

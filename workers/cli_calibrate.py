@@ -50,16 +50,12 @@ def calibrate(  # noqa: PLR0917  each is an option of the command line
         raise ConfigError("give one of LABELS.jsonl, --topic and --sample")
 
     def act(loaded: "Config") -> None:
-        from evaluators.options import nearest  # noqa: PLC0415
         from workers.labelled import read_items  # noqa: PLC0415
 
         from .commands import calibrate as command  # noqa: PLC0415
         from .commands import calibrate_sample  # noqa: PLC0415
 
-        named = {name for route in loaded.routes for name in route.evaluators}
-        if evaluator not in named:
-            fault = f"no route names it; {nearest(evaluator, named)}"
-            raise ConfigError(f'--evaluator "{evaluator}": {fault}')
+        common.check_evaluators([evaluator], loaded.named_evaluators)
         if sample is not None:
             calibrate_sample.run(loaded, name=evaluator, count=sample, since_s=since_s, out=out)
             return

@@ -65,7 +65,7 @@ class Metrics:
         lanes: Sequence[str] = ("code", "judge"),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        evaluators = sorted({name for route in config.routes for name in route.evaluators})
+        evaluators = sorted(config.named_evaluators)
         overflow = Counter(
             "assay_label_overflow",
             "Label values that became `other` because metrics.max_label_sets was reached.",

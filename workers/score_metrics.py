@@ -185,7 +185,7 @@ class ScoreMetrics:
         limit: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        evaluators = {name for route in config.routes for name in route.evaluators}
+        evaluators = config.named_evaluators
         self._clock = clock
         self._series = series
         for name in sorted(evaluators):

@@ -63,7 +63,7 @@ class TrustMetrics:
             ("evaluator", "calibrated", "term"),
             registry=registry,
         )
-        for name in sorted({name for route in config.routes for name in route.evaluators}):
+        for name in sorted(config.named_evaluators):
             settings = config.evaluators.get(name)
             if settings is not None and settings.anchors is not None:
                 self._anchors_unscored.labels(name)

@@ -9,7 +9,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from evaluators.options import nearest
 from schemas.config import Config
 from schemas.errors import ConfigError
 from schemas.outcome import Origin, Source
@@ -22,6 +21,7 @@ from workers.replay import Replay, Tally, by_offset, span_intake
 from workers.topic_reader import Read, TopicReader
 from workers.trace_backfill import TraceBackfill
 
+from .common import check_evaluators
 from .kafka_client import check_client
 from .replaying import BATCH, Tools, carry_out, finish, opened, result_lines, results, tell
 
@@ -135,9 +135,7 @@ def _check(config: Config, asked: Asked) -> None:
         if not asked.routes or route.name in asked.routes
         for evaluator in route.evaluators
     }
-    for name in asked.evaluators:
-        if name not in named:
-            raise ConfigError(f'--evaluator "{name}": no route names it; {nearest(name, named)}')
+    check_evaluators(asked.evaluators, named)
 
 
 def _checkpoint(

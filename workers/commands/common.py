@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
+from evaluators.options import nearest
 from evaluators.registry import available
 from schemas.config import Config
 from schemas.config_file import load, located
@@ -74,6 +75,17 @@ def cell(text: str | None, limit: int = 200) -> Text:
     """Text from a span as one cell of a table: safe, on one line, cut, and no markup."""
     line = " ".join(safe((text or "")[: 4 * limit]).split())
     return Text(line if len(line) <= limit else f"{line[: limit - 1]}…")
+
+
+def check_evaluators(names: Iterable[str], named: Collection[str]) -> None:
+    """See that some route names each evaluator that `--evaluator` gives.
+
+    Raises:
+        ConfigError: None names one.
+    """
+    for name in names:
+        if name not in named:
+            raise ConfigError(f'--evaluator "{name}": no route names it; {nearest(name, named)}')
 
 
 def progress_bar() -> Progress:

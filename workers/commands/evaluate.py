@@ -67,7 +67,7 @@ def run(
         UnreadableFile: A file is no OTLP export.
         RateMissed: A pass rate is below `fail_under`.
     """
-    named = {name for route in config.routes for name in route.evaluators}
+    named = config.named_evaluators
     for name in fail_under:
         if name not in named:
             fault = f'no route names the evaluator "{name}"; {nearest(name, named)}'

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from evaluators.options import nearest
 from schemas.config import Config
 from schemas.errors import ConfigError
 from schemas.outcome import Origin, Source
@@ -20,7 +19,7 @@ from workers.seams import Reader
 from workers.topic_reader import TopicReader
 from workers.trace_retries import Again, TraceRecords, WholeTraces, gathered
 
-from .common import progress_bar
+from .common import check_evaluators, progress_bar
 from .kafka_client import check_client
 from .replaying import BATCH, Tools, carry_out, finish, opened, result_lines, results, tell
 
@@ -78,10 +77,7 @@ def run(config: Config, asked: Asked, *, as_lines: bool) -> None:
         TopicUnreadable: A topic is not there, or no broker answers.
     """
     check_client(config)
-    named = {name for route in config.routes for name in route.evaluators}
-    for name in asked.evaluators:
-        if name not in named:
-            raise ConfigError(f'--evaluator "{name}": no route names it; {nearest(name, named)}')
+    check_evaluators(asked.evaluators, config.named_evaluators)
     unsettled = _scan(config, asked)
     found = _Findings(len(unsettled), unsettled.oldest(asked.limit))
     asyncio.run(_retry(config, asked, found))
