@@ -17,7 +17,7 @@ from workers.topic_reader import TopicReader
 
 from .common import cell, print_json, progress_bar, safe
 from .kafka_client import check_client
-from .tables import print_table, table_of
+from .tables import notes_on, print_table, table_of
 
 _PREVIEW_BYTES = 2048
 
@@ -61,10 +61,7 @@ def list_all(
         size = "only a stub" if letter.size_bytes is None else str(letter.size_bytes)
         said = (cell(str(letter.source)), cell(letter.reason))
         table.add_row(_moment(letter), *said, _part(letter), size, cell(letter.detail))
-    notes = [] if shown else ["no dead letter matches; --since looks further back"]
-    if len(letters) > len(shown):
-        notes.append(f"{len(letters) - len(shown)} older ones match; --limit shows more")
-    print_table(table, *notes)
+    print_table(table, *notes_on("dead letter", len(shown), len(letters)))
 
 
 def show(config: Config, origin: Source, *, since_s: float, out: Path | None) -> None:

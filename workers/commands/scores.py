@@ -16,7 +16,7 @@ from workers.topic_reader import TopicReader
 
 from .common import cell, print_json, progress_bar
 from .kafka_client import check_client
-from .tables import print_table, table_of
+from .tables import notes_on, print_table, table_of
 
 _SLACK = 1000
 _TO_SECONDS = len("2026-11-01T00:00:00")
@@ -78,10 +78,7 @@ def run(config: Config, *, since_s: float, only: Filter, limit: int, as_lines: b
     if as_lines:
         print_json(outcome.to_json() for outcome in shown)
         return
-    notes = [] if shown else ["no outcome matches; --since looks further back"]
-    if newest.matched > len(shown):
-        notes.append(f"{newest.matched - len(shown)} older ones match; --limit shows more")
-    print_table(_table(shown), *notes)
+    print_table(_table(shown), *notes_on("outcome", len(shown), newest.matched))
 
 
 class Newest:

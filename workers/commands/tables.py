@@ -15,6 +15,14 @@ def table_of(*columns: str | Column) -> Table:
     return table
 
 
+def notes_on(thing: str, shown: int, matched: int) -> list[str]:
+    """What to say below a list of the newest: that nothing matches, or that more does."""
+    notes = [] if shown else [f"no {thing} matches; --since looks further back"]
+    if matched > shown:
+        notes.append(f"{matched - shown} older ones match; --limit shows more")
+    return notes
+
+
 def print_table(table: RenderableType, *notes: str) -> None:
     """Print it as wide as the terminal is, and into a pipe or a file as wide as it has to be.
 

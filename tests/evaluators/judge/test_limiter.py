@@ -23,6 +23,15 @@ class Clock:
         return self.now
 
 
+def refused(limit: int, clock: Clock, *, is_shared: bool) -> Limiter:
+    """A limiter that had so many requests in use when one of them was too much."""
+    limiter = Limiter(100, clock)
+    limiter.is_shared = is_shared
+    limiter.limit = limiter.in_use = limit
+    limiter.cut(0, 1)
+    return limiter
+
+
 def full(limiter: Limiter) -> Limiter:
     """As many requests in use as may be."""
     limiter.in_use = int(limiter.limit)
@@ -101,10 +110,7 @@ def test_growth_waits_some_seconds_before_the_limit_that_was_too_much() -> None:
 def test_last_place_stays_free_for_others() -> None:
     """What a refused replica held besides may be used at once; its last place after the lull."""
     clock = Clock()
-    limiter = Limiter(100, clock)
-    limiter.is_shared = True
-    limiter.limit = limiter.in_use = 4
-    limiter.cut(0, 1)
+    limiter = refused(4, clock, is_shared=True)
     limiter.limit = 4  # whatever it grows to meanwhile
 
     limiter.released()  # the one that was refused
@@ -120,12 +126,7 @@ def test_last_place_stays_free_for_others() -> None:
 
 def test_only_place_is_left_free_too() -> None:
     """A replica that asked for a second request and was refused gives up its first for a while."""
-    clock = Clock()
-    limiter = Limiter(100, clock)
-    limiter.is_shared = True
-    limiter.limit = limiter.in_use = 2
-    limiter.cut(0, 1)
-
+    limiter = refused(2, Clock(), is_shared=True)
     limiter.released()
     limiter.released()
     assert 3 < limiter.start_s() < 4
@@ -133,10 +134,7 @@ def test_only_place_is_left_free_too() -> None:
 
 def test_lone_replica_leaves_no_place_free() -> None:
     """Without others there is nobody to leave a place to."""
-    limiter = Limiter(100, Clock())
-    limiter.limit = limiter.in_use = 2
-    limiter.cut(0, 1)
-
+    limiter = refused(2, Clock(), is_shared=False)
     limiter.released()
     limiter.released()
     assert limiter.start_s() <= 0
